@@ -1,0 +1,111 @@
+"""How fast the network is against the same network written plainly: training steps and forward passes, in one run.
+
+    python benchmarks/network.py --patch 18 128 128 --repeats 5 [--device cuda] [--filters 32 64 96 128 160]
+
+The variants take turns, so that a machine whose speed drifts is fair to all; the figures are medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.plain_rsunet import PlainRSUNet
+from connectomics.config.model import LossConfig, ModelConfig, RSUNetConfig
+from connectomics.losses import Criterion
+from connectomics.models import build_model
+from connectomics.models.build import MEMORY_FORMATS
+
+
+class Variant:
+    """One way to run the network."""
+
+    def __init__(self, name: str, model: nn.Module, image: Tensor, bf16: bool) -> None:
+        self.name, self.model, self.image, self.bf16 = name, model, image, bf16
+        self.optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
+        self.criterion = Criterion(LossConfig(), 1, 1).to(image.device)
+        self.label = (torch.rand_like(image) > 0.98).float()
+        self.valid = torch.ones_like(image)
+        self.seconds: list[float] = []
+
+    def train(self) -> None:
+        """Do one training step."""
+        self.model.train()
+        with torch.autocast(self.image.device.type, torch.bfloat16, enabled=self.bf16):
+            logits = self.model(self.image)
+        loss = sum(self.criterion(logits, self.label, self.valid).values())
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+
+    @torch.inference_mode()
+    def predict(self) -> None:
+        """Do one forward pass."""
+        self.model.eval()
+        with torch.autocast(self.image.device.type, torch.bfloat16, enabled=self.bf16):
+            self.model(self.image)
+
+
+def build_variants(args: argparse.Namespace) -> list[Variant]:
+    """Build every variant with the same weights."""
+    torch.manual_seed(0)
+    settings = RSUNetConfig(filters=args.filters, down_factors=[(1, 2, 2)] * (len(args.filters) - 1))
+    image = torch.rand(args.batch, 1, *args.patch, device=args.device)
+    reference = build_model(ModelConfig(rsunet=settings))
+    variants = []
+    for name, bf16 in (("plain fp32", False), ("plain bf16", True)):
+        plain = PlainRSUNet(1, 1, settings).to(args.device)
+        plain.load_state_dict(reference.state_dict())
+        variants.append(Variant(name, plain, image, bf16))
+    for memory_format in MEMORY_FORMATS:
+        model = build_model(ModelConfig(rsunet=settings, memory_format=memory_format)).to(args.device)
+        model.load_state_dict(reference.state_dict())
+        laid_out = image.contiguous(memory_format=MEMORY_FORMATS[memory_format])
+        variants.append(Variant(f"ours bf16 {memory_format}", model, laid_out, True))
+    return variants
+
+
+def measure(variants: list[Variant], step: Callable[[Variant], None], repeats: int, device: str) -> None:
+    """Time `step` of each variant in turn, after one warm-up."""
+    for variant in variants:
+        variant.seconds = []
+    for repeat in range(repeats + 1):
+        for variant in variants:
+            begun = time.perf_counter()
+            step(variant)
+            if device != "cpu":
+                torch.cuda.synchronize()
+            if repeat > 0:
+                variant.seconds.append(time.perf_counter() - begun)
+
+
+def main() -> None:
+    """Print one table for training steps and one for forward passes."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--patch", type=int, nargs=3, default=[18, 128, 128])
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--filters", type=int, nargs="+", default=[32, 64, 96, 128, 160])
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--device", default="cpu")
+    args = parser.parse_args()
+    variants = build_variants(args)
+    for title, step in (("training step", Variant.train), ("forward pass", Variant.predict)):
+        measure(variants, step, args.repeats, args.device)
+        print(f"{title}, {args.batch} x {args.patch}, {args.device}, median of {args.repeats}")
+        slowest = statistics.median(variants[0].seconds)
+        for variant in variants:
+            median = statistics.median(variant.seconds)
+            print(f"  {variant.name:28s} {median:8.3f} s  {slowest / median:5.2f} x plain fp32")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+"""Read a YAML file, fold its sections for a mode, type and check them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from connectomics.config.convert import Origins, convert
+from connectomics.config.overrides import Assignment, parse_overrides
+from connectomics.config.rules import check
+from connectomics.config.schema import STAGES, Config
+from connectomics.errors import ConfigError
+from connectomics.lookup import suggest
+
+Tree = dict[str, Any]
+
+
+def load_config(path: Path, overrides: Sequence[str] = (), mode: str = "train") -> Config:
+    """Return the settings of one mode; arguments and errors are those of `load_configs`."""
+    return load_configs(path, overrides, mode)[mode]
+
+
+def load_configs(path: Path, overrides: Sequence[str] = (), mode: str = "train") -> dict[str, Config]:
+    """Return the settings of every mode, folded, typed and checked.
+
+    Later sources win: the schema's defaults, the file's top level, its `default` section, its section for the mode,
+    and the command line. An override without a stage in front (`system.num_gpus=4`) belongs to `mode`;
+    `test.data.test.image=[...]` names its own stage.
+
+    Args:
+        path: The YAML file.
+        overrides: Arguments of the form `key=value`.
+        mode: The stage that runs.
+
+    Raises:
+        ConfigError: If the file cannot be read, a key is unknown, or a value breaks a rule; the message names the
+            file or the command line, the full key, the rule, and a close match.
+    """
+    tree = _read_yaml(path)
+    assignments = parse_overrides(overrides)
+    return {stage: _fold_stage(tree, assignments, stage, mode, str(path)) for stage in STAGES}
+
+
+def dump_config(config: Config) -> str:
+    """Return the settings as YAML that `load_config` reads back."""
+    return yaml.safe_dump(_without_tuples(asdict(config)), sort_keys=False, width=100)
+
+
+def as_plain(config: Config) -> Tree:
+    """Return the settings as plain mappings, lists and scalars, safe to store in a checkpoint."""
+    return _without_tuples(asdict(config))
+
+
+def _without_tuples(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_tuples(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_tuples(item) for item in value]
+    return value
+
+
+def _read_yaml(path: Path) -> Tree:
+    if not path.is_file():
+        siblings = [p.name for p in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
+        raise ConfigError(f"--config {path}: no such file{suggest(path.name, siblings)}")
+    try:
+        loaded = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+    except (yaml.YAMLError, OmegaConfBaseException, UnicodeDecodeError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"{path} is not a YAML file of settings: {reason}") from error
+    if not isinstance(loaded, dict):
+        raise ConfigError(f"{path} is not a YAML file of settings: it must hold sections such as `default:`")
+    _refuse_interpolation(loaded, str(path))
+    return loaded  # type: ignore[return-value]
+
+
+def _refuse_interpolation(value: Any, place: str) -> None:
+    if isinstance(value, dict):
+        for name, item in value.items():
+            _refuse_interpolation(item, f"{place}: {name}" if ": " not in place else f"{place}.{name}")
+    elif isinstance(value, list):
+        for item in value:
+            _refuse_interpolation(item, place)
+    elif isinstance(value, str) and ("${" in value or value == "???"):
+        raise ConfigError(f"{place} is {value!r}; interpolation is not supported, write the value itself")
+
+
+def _fold_stage(tree: Tree, assignments: Sequence[Assignment], stage: str, mode: str, source: str) -> Config:
+    """Fold, type and check the settings of one stage."""
+    folded = as_plain(Config())
+    origins = Origins(source)
+    sections = {name: section for name, section in tree.items() if name in ("default", *STAGES)}
+    top = {name: section for name, section in tree.items() if name not in sections}
+    _merge(folded, top, "", f"{source}: ", origins)
+    for name in ("default", stage):
+        section = sections.get(name) or {}
+        if not isinstance(section, Mapping):
+            raise ConfigError(f"{source}: {name} is {section!r}; it is a section and holds settings of its own")
+        _merge(folded, section, "", f"{source}: {name}.", origins)
+    for prefix, segments, value in _that_concern(assignments, stage, mode):
+        _assign(folded, segments, value, f"command line: {prefix}", origins)
+    config = convert(Config, folded, "", origins)
+    for key, complaint in check(config):
+        raise ConfigError(f"{origins.of(key)} {complaint}")
+    return replace(config, save_path=config.save_path or f"outputs/{config.experiment_name}")
+
+
+def _that_concern(assignments: Sequence[Assignment], stage: str, mode: str) -> Iterator[tuple[str, list[str], Any]]:
+    """Yield stage prefix, key and value of the overrides that hold for `stage` while `mode` runs."""
+    for segments, value in assignments:
+        if segments[0] in ("default", *STAGES) and len(segments) > 1:
+            if segments[0] in ("default", stage):
+                yield f"{segments[0]}.", segments[1:], value
+        elif stage == mode:
+            yield "", segments, value
+
+
+def _merge(into: Tree, tree: Mapping[str, Any], key: str, place: str, origins: Origins) -> None:
+    """Fold `tree` into `into`: sections are merged, everything else replaces."""
+    for name, value in tree.items():
+        full = f"{key}.{name}" if key else str(name)
+        origins.note(full, f"{place}{full}")
+        if isinstance(value, Mapping) and isinstance(into.get(name), dict):
+            _merge(into[name], value, full, place, origins)
+        elif isinstance(value, Mapping):
+            into[name] = {}
+            _merge(into[name], value, full, place, origins)
+        elif value is not None or not isinstance(into.get(name), dict):
+            into[name] = value
+
+
+def _assign(tree: Tree, segments: list[str], value: Any, place: str, origins: Origins) -> None:
+    """Set one dotted key; a number is the position of an entry of a list."""
+    node: Any = tree
+    key = ".".join(segments)
+    for depth, segment in enumerate(segments[:-1]):
+        if isinstance(node, list):
+            node = node[_position(node, segments, depth)]
+        else:
+            node = node.setdefault(segment, {})
+        if not isinstance(node, dict | list):
+            before = ".".join(segments[: depth + 1])
+            raise ConfigError(f"{place}{key} is not a setting; {before} holds a value, no settings of its own")
+    if isinstance(node, list):
+        node[_position(node, segments, len(segments) - 1)] = value
+    else:
+        _merge(node, {segments[-1]: value}, ".".join(segments[:-1]), place, origins)
+    origins.note(key, f"{place}{key}")
+
+
+def _position(items: list[Any], segments: Sequence[str], depth: int) -> int:
+    if segments[depth].isdigit() and int(segments[depth]) < len(items):
+        return int(segments[depth])
+    where = ".".join(segments[:depth])
+    raise ConfigError(f"command line: {'.'.join(segments)}: {where} is a list of {len(items)}; name one by its number")

@@ -1,0 +1,76 @@
+"""`model`: the network and its loss."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(kw_only=True, slots=True)
+class ArchConfig:
+    """`model.arch`: which network."""
+
+    type: str = "rsunet"
+    """A name in `models.MODELS`."""
+
+
+@dataclass(kw_only=True, slots=True)
+class RSUNetConfig:
+    """`model.rsunet`: the residual symmetric U-Net (Lee et al. 2017)."""
+
+    filters: list[int] = field(default_factory=lambda: [32, 64, 96, 128, 160])
+    """Channels of each level, finest first; their number is the depth of the network."""
+    down_factors: list[tuple[int, int, int]] = field(default_factory=lambda: [(1, 2, 2)] * 4)
+    """Pooling along (z, y, x) between one level and the next: one triple fewer than `filters`."""
+    depth_2d: int = 1
+    """How many of the finest levels use `kernel_2d`; the others use 3 x 3 x 3."""
+    kernel_2d: tuple[int, int, int] = (1, 3, 3)
+    """Kernel of those finest levels, along (z, y, x), in voxels; odd."""
+    norm: Literal["batch", "group", "instance", "none"] = "batch"
+    """Normalisation before each activation."""
+    activation: Literal["elu", "relu", "leakyrelu", "prelu"] = "elu"
+    """Non-linearity after each normalisation."""
+    num_groups: int = 8
+    """Groups of `norm: group`; each of `filters` must be a multiple of it."""
+
+
+@dataclass(kw_only=True, slots=True)
+class LossTermConfig:
+    """One entry of `model.loss.losses`; the training loss is the weighted sum of all entries."""
+
+    function: str
+    """A name in `losses.LOSSES`."""
+    weight: float = 1.0
+    """Factor of this term in the sum."""
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    """Arguments of the loss, by name."""
+    pred_slice: str | None = None
+    """Channels of the network's output that the term sees, as "start:stop"; null is all of them."""
+    target_slice: str | None = None
+    """Channels of the target that the term sees, as "start:stop"; null is all of them."""
+
+
+@dataclass(kw_only=True, slots=True)
+class LossConfig:
+    """`model.loss`: what training minimises."""
+
+    losses: list[LossTermConfig] = field(
+        default_factory=lambda: [
+            LossTermConfig(function="WeightedBCEWithLogitsLoss"),
+            LossTermConfig(function="DiceLoss", kwargs={"sigmoid": True, "smooth_nr": 1e-5, "smooth_dr": 1e-5}),
+        ]
+    )
+    """The terms of the sum."""
+
+
+@dataclass(kw_only=True, slots=True)
+class ModelConfig:
+    """`model`: the network, its memory layout and its loss."""
+
+    arch: ArchConfig = field(default_factory=ArchConfig)
+    in_channels: int = 1
+    """Channels of the image."""
+    out_channels: int = 1
+    """Channels of the prediction; the target must have as many, unless slices say otherwise."""
+    memory_format: Literal["channels_last_3d", "contiguous"] = "channels_last_3d"
+    """Order of a tensor in memory; `benchmarks/README.md` has what each costs."""
+    rsunet: RSUNetConfig = field(default_factory=RSUNetConfig)
+    loss: LossConfig = field(default_factory=LossConfig)

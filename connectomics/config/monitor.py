@@ -1,0 +1,74 @@
+"""`monitor`: what is saved, logged and shown while training."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(kw_only=True, slots=True)
+class CheckpointConfig:
+    """`monitor.checkpoint`: which checkpoints stay in `checkpoints/`; `last.ckpt` is always the newest."""
+
+    monitor: str = "train_loss_total_epoch"
+    """The logged number that ranks checkpoints."""
+    mode: Literal["min", "max"] = "min"
+    """Whether small or large numbers are good."""
+    save_top_k: int = 3
+    """So many of the best stay; -1 keeps all, 0 none."""
+    save_every_n_epochs: int = 10
+    """How often a checkpoint competes for the best."""
+    save_last: bool = True
+    """Write `last.ckpt` after every epoch, and after the last step."""
+    checkpoint_filename: str = "epoch={epoch:04d}-step={step:06d}-loss={train_loss_total_epoch:.4f}"
+    """Name of a checkpoint; a logged number stands in braces."""
+
+
+@dataclass(kw_only=True, slots=True)
+class ScalarsConfig:
+    """`monitor.logging.scalar`."""
+
+    loss_every_n_steps: int = 10
+    """How often losses and the learning rate go to TensorBoard, in optimizer steps."""
+
+
+@dataclass(kw_only=True, slots=True)
+class ImagesConfig:
+    """`monitor.logging.images`: raw, target and probability side by side, in TensorBoard."""
+
+    max_images: int = 8
+    """Validation patches that are shown; 0 is none. They are the same ones every time."""
+    num_slices: int = 9
+    """Sections shown of each, evenly spread over its depth."""
+    log_every_n_epochs: int = 1
+    """How often they are written."""
+
+
+@dataclass(kw_only=True, slots=True)
+class LoggingConfig:
+    """`monitor.logging`."""
+
+    scalar: ScalarsConfig = field(default_factory=ScalarsConfig)
+    images: ImagesConfig = field(default_factory=ImagesConfig)
+
+
+@dataclass(kw_only=True, slots=True)
+class EarlyStoppingConfig:
+    """`monitor.early_stopping`: end a training that no longer improves."""
+
+    enabled: bool = False
+    monitor: str = "val_loss_total"
+    """The logged number that should improve."""
+    mode: Literal["min", "max"] = "min"
+    """Whether small or large numbers are good."""
+    patience: int = 20
+    """Epochs without improvement that are waited for."""
+    min_delta: float = 0.0
+    """A smaller change is no improvement."""
+
+
+@dataclass(kw_only=True, slots=True)
+class MonitorConfig:
+    """`monitor`: what is saved, logged and shown while training."""
+
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    logging: LoggingConfig = field(default_factory=LoggingConfig)
+    early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)

@@ -1,0 +1,204 @@
+"""The rules that settings must keep, one line each, in the order of the YAML file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from math import prod
+from operator import attrgetter
+from typing import Any
+
+from connectomics.config.schema import Config
+from connectomics.config.slices import is_slice
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What the setting `key` must be, told in words, and how to see it."""
+
+    key: str
+    must_be: str
+    holds: Callable[[Any, Config], bool]
+
+
+def _probability(key: str) -> Rule:
+    return Rule(key, "a probability, from 0 to 1", lambda v, c: 0 <= v <= 1)
+
+
+def _at_least(key: str, low: int) -> Rule:
+    return Rule(key, f"at least {low}", lambda v, c: v >= low)
+
+
+def _positive(key: str) -> Rule:
+    return Rule(key, "more than 0", lambda v, c: v > 0)
+
+
+def _lengths(key: str, low: int = 1) -> Rule:
+    return Rule(key, f"three whole numbers, each at least {low}", lambda v, c: all(n >= low for n in v))
+
+
+def _ordered(key: str, low: float) -> Rule:
+    return Rule(key, f"[low, high] with {low:g} <= low <= high", lambda v, c: low <= v[0] <= v[1])
+
+
+def _crop(stage: str) -> Rule:
+    key = f"data.{stage}.crop"
+    text = 'null or three slices along (z, y, x), such as [":-20", ":", ":"]'
+    return Rule(key, text, lambda v, c: v is None or all(is_slice(part) for part in v))
+
+
+def _resolution(stage: str) -> Rule:
+    return Rule(f"data.{stage}.resolution", "three voxel sizes in nm, each more than 0",
+                lambda v, c: v is None or all(n > 0 for n in v))  # fmt: skip
+
+
+def _as_many(stage: str, what: str) -> Rule:
+    return Rule(f"data.{stage}.{what}", f"empty or as long as data.{stage}.image",
+                lambda v, c: len(v) in (0, len(attrgetter(f"data.{stage}.image")(c))))  # fmt: skip
+
+
+def _divisible(key: str) -> Rule:
+    text = "divisible by the product of model.rsunet.down_factors along (z, y, x)"
+    return Rule(key, text, lambda v, c: all(n % total_factor(c)[axis] == 0 for axis, n in enumerate(v)))
+
+
+def total_factor(config: Config) -> tuple[int, int, int]:
+    """Return by how much the deepest level of the network is coarser than a patch, along (z, y, x)."""
+    z, y, x = (prod(factor[axis] for factor in config.model.rsunet.down_factors) for axis in range(3))
+    return z, y, x
+
+
+def _optional_slice(v: str | None, c: Config) -> bool:
+    return v is None or is_slice(v)
+
+
+AUG = "data.augmentation"
+SLICE = 'null or "start:stop", such as "0:1"'
+
+# fmt: off
+RULES: tuple[Rule, ...] = (
+    Rule("experiment_name", "a name without / that is not empty", lambda v, c: bool(v) and "/" not in v),
+    Rule("system.num_gpus", "-1 (all there are), 0 (the CPU), or how many", lambda v, c: v >= -1),
+    _at_least("system.num_processes", 1),
+    Rule("system.num_workers", "-1 (one per core), 0, or how many", lambda v, c: v >= -1),
+    Rule("system.seed", "from 0 to 4294967295", lambda v, c: 0 <= v < 2**32),
+    _at_least("model.in_channels", 1),
+    _at_least("model.out_channels", 1),
+    Rule("model.rsunet.filters", "one or more widths, each at least 1", lambda v, c: bool(v) and min(v) >= 1),
+    Rule("model.rsunet.down_factors", "one triple fewer than model.rsunet.filters has entries",
+         lambda v, c: len(v) == len(c.model.rsunet.filters) - 1),
+    Rule("model.rsunet.down_factors", "whole numbers of at least 1", lambda v, c: all(min(f) >= 1 for f in v)),
+    Rule("model.rsunet.depth_2d", "from 0 to the number of entries of model.rsunet.filters",
+         lambda v, c: 0 <= v <= len(c.model.rsunet.filters)),
+    Rule("model.rsunet.kernel_2d", "three odd numbers", lambda v, c: all(n >= 1 and n % 2 == 1 for n in v)),
+    Rule("model.rsunet.num_groups", "a divisor of each of model.rsunet.filters when norm is group",
+         lambda v, c: v >= 1 and (c.model.rsunet.norm != "group" or all(n % v == 0 for n in c.model.rsunet.filters))),
+    Rule("model.loss.losses", "one or more terms", lambda v, c: len(v) > 0),
+    Rule("model.loss.losses", "terms whose weight is at least 0", lambda v, c: all(t.weight >= 0 for t in v)),
+    Rule("model.loss.losses", f"terms whose pred_slice is {SLICE}",
+         lambda v, c: all(_optional_slice(t.pred_slice, c) for t in v)),
+    Rule("model.loss.losses", f"terms whose target_slice is {SLICE}",
+         lambda v, c: all(_optional_slice(t.target_slice, c) for t in v)),
+    *(_as_many(stage, what) for stage in ("train", "val", "test") for what in ("label", "mask")),
+    *(_resolution(stage) for stage in ("train", "val", "test")),
+    *(_crop(stage) for stage in ("train", "val", "test")),
+    _lengths("data.dataloader.patch_size"),
+    _divisible("data.dataloader.patch_size"),
+    _at_least("data.dataloader.batch_size", 1),
+    Rule("data.dataloader.max_val_patches", "null or at least 1", lambda v, c: v is None or v >= 1),
+    _probability("data.dataloader.reject_sampling.p"),
+    Rule("data.dataloader.reject_sampling.size_thres", "no more than the voxels of data.dataloader.patch_size",
+         lambda v, c: v <= prod(c.data.dataloader.patch_size)),
+    _probability("data.image_transform.clip_percentile_low"),
+    Rule("data.image_transform.clip_percentile_high", "a share from clip_percentile_low (not included) to 1",
+         lambda v, c: c.data.image_transform.clip_percentile_low < v <= 1),
+    _lengths("data.data_transform.pad_size", low=0),
+    _probability(f"{AUG}.flip.prob"),
+    Rule(f"{AUG}.flip.spatial_axis", "axes among 0 (z), 1 (y), 2 (x)", lambda v, c: set(v) <= {0, 1, 2}),
+    _probability(f"{AUG}.rotate.prob"),
+    Rule(f"{AUG}.rotate.max_angle", "from 0 to 180 degrees", lambda v, c: 0 <= v <= 180),
+    _probability(f"{AUG}.elastic.prob"),
+    _ordered(f"{AUG}.elastic.sigma_range", low=1),
+    _ordered(f"{AUG}.elastic.magnitude_range", low=0),
+    Rule(f"{AUG}.elastic.magnitude_range", "at most half of the smallest sigma, or the field could fold the tissue",
+         lambda v, c: v[1] <= c.data.augmentation.elastic.sigma_range[0] / 2),
+    _probability(f"{AUG}.misalignment.prob"),
+    _at_least(f"{AUG}.misalignment.displacement", 0),
+    _probability(f"{AUG}.misalignment.rotate_ratio"),
+    _probability(f"{AUG}.missing_section.prob"),
+    _at_least(f"{AUG}.missing_section.num_sections", 1),
+    _probability(f"{AUG}.missing_parts.prob"),
+    Rule(f"{AUG}.missing_parts.hole_range", "[low, high] with 0 < low <= high <= 1",
+         lambda v, c: 0 < v[0] <= v[1] <= 1),
+    _probability(f"{AUG}.motion_blur.prob"),
+    _at_least(f"{AUG}.motion_blur.sections", 1),
+    Rule(f"{AUG}.motion_blur.kernel_size", "an odd number of at least 3", lambda v, c: v >= 3 and v % 2 == 1),
+    _probability(f"{AUG}.cut_noise.prob"),
+    Rule(f"{AUG}.cut_noise.length_ratio", "a share, more than 0, at most 1", lambda v, c: 0 < v <= 1),
+    _at_least(f"{AUG}.cut_noise.noise_scale", 0),
+    _probability(f"{AUG}.cut_blur.prob"),
+    Rule(f"{AUG}.cut_blur.length_ratio", "a share, more than 0, at most 1", lambda v, c: 0 < v <= 1),
+    _ordered(f"{AUG}.cut_blur.down_ratio_range", low=1),
+    _probability(f"{AUG}.intensity.gaussian_noise_prob"),
+    _at_least(f"{AUG}.intensity.gaussian_noise_std", 0),
+    _probability(f"{AUG}.intensity.shift_intensity_prob"),
+    _at_least(f"{AUG}.intensity.shift_intensity_offset", 0),
+    _probability(f"{AUG}.intensity.contrast_prob"),
+    Rule(f"{AUG}.intensity.contrast_range", "[low, high] with 0 < low <= high", lambda v, c: 0 < v[0] <= v[1]),
+    _at_least("optimization.max_steps", 1),
+    _at_least("optimization.n_steps_per_epoch", 1),
+    _at_least("optimization.gradient_clip_val", 0),
+    _at_least("optimization.accumulate_grad_batches", 1),
+    _positive("optimization.optimizer.lr"),
+    _positive("optimization.optimizer.eps"),
+    Rule("optimization.optimizer.betas", "two numbers from 0 to 1 (not included)",
+         lambda v, c: all(0 <= b < 1 for b in v)),
+    _at_least("optimization.optimizer.weight_decay", 0),
+    Rule("optimization.scheduler.min_lr", "from 0 to optimization.optimizer.lr",
+         lambda v, c: 0 <= v <= c.optimization.optimizer.lr),
+    Rule("optimization.scheduler.params.t_max", "null or at least 1", lambda v, c: v is None or v >= 1),
+    Rule("optimization.ema.decay", "from 0 to 1 (not included)", lambda v, c: 0 <= v < 1),
+    _at_least("optimization.ema.warmup_steps", 0),
+    _at_least("monitor.checkpoint.save_top_k", -1),
+    _at_least("monitor.checkpoint.save_every_n_epochs", 1),
+    Rule("monitor.checkpoint.checkpoint_filename", "a file name without /", lambda v, c: bool(v) and "/" not in v),
+    _at_least("monitor.logging.scalar.loss_every_n_steps", 1),
+    _at_least("monitor.logging.images.max_images", 0),
+    _at_least("monitor.logging.images.num_slices", 1),
+    _at_least("monitor.logging.images.log_every_n_epochs", 1),
+    _at_least("monitor.early_stopping.patience", 0),
+    _at_least("monitor.early_stopping.min_delta", 0),
+    _lengths("inference.window.window_size"),
+    _divisible("inference.window.window_size"),
+    _at_least("inference.window.sw_batch_size", 1),
+    Rule("inference.window.overlap", "a share from 0 to 1 (not included)", lambda v, c: 0 <= v < 1),
+    Rule("inference.window.max_voxels", "at least the voxels of inference.window.window_size",
+         lambda v, c: v >= prod(c.inference.window.window_size)),
+    Rule("inference.model.channel_activations", 'entries whose channels are "start:stop"',
+         lambda v, c: len(v) > 0 and all(is_slice(a.channels) for a in v)),
+    Rule("inference.test_time_augmentation.flip_axes", '"all" or axes among 0 (z), 1 (y), 2 (x)',
+         lambda v, c: v == "all" or set(v) <= {0, 1, 2}),
+    Rule("inference.test_time_augmentation.rotation90_axes", "[] or [1, 2], the axes of the section plane",
+         lambda v, c: v in ([], [1, 2])),
+    Rule("inference.test_time_augmentation.rotation90_axes",
+         "[] where the network is coarser along y than along x, or the other way round (model.rsunet.down_factors)",
+         lambda v, c: not v or total_factor(c)[1] == total_factor(c)[2]),
+    Rule("inference.test_time_augmentation.views_per_window", "null or at least 1", lambda v, c: v is None or v >= 1),
+    Rule("decoding.threshold", "between 0 and 1", lambda v, c: 0 < v < 1),
+    Rule("evaluation.metrics", "one or more names", lambda v, c: len(v) > 0 and len(set(v)) == len(v)),
+)
+# fmt: on
+
+
+def check(config: Config) -> Iterator[tuple[str, str]]:
+    """Yield the key of each setting that breaks a rule, and the complaint about it."""
+    for rule in RULES:
+        value = attrgetter(rule.key)(config)
+        if not rule.holds(value, config):
+            yield rule.key, f"is {_written(value)}; it must be {rule.must_be}"
+
+
+def _written(value: Any) -> Any:
+    if isinstance(value, list | tuple) and not any(isinstance(item, int | float | str | tuple) for item in value):
+        return f"a list of {len(value)}"
+    return list(value) if isinstance(value, tuple) else repr(value) if isinstance(value, str) else value

@@ -1,0 +1,142 @@
+"""The volumes of a training as Lightning takes them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import final
+
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader
+
+from connectomics.config.data import VolumesConfig
+from connectomics.config.schema import Config
+from connectomics.data.augment import build_augmentation
+from connectomics.data.datasets import PatchCutter, Sample, TrainingPatches, ValidationPatches
+from connectomics.data.loader import EpochBatches, Progress, Share, TrainingLoader, loader_options
+from connectomics.data.positions import find_positions
+from connectomics.data.sampling import build_sampler, is_on
+from connectomics.data.targets import TARGETS
+from connectomics.data.volume import LearningVolume, open_learning_volume
+from connectomics.data.windows import cover, share_of_rank, spread
+from connectomics.errors import UserError
+from connectomics.geometry import ZYX
+from connectomics.lookup import pick
+from connectomics.volumes.labelled import LabelledSource, open_labelled
+
+
+@final
+class VolumesDataModule(pl.LightningDataModule):
+    """Patches for training and validation, cut from the volumes that the settings name.
+
+    A batch holds `image`, float32 (B, C, Z, Y, X) in [0, 1]; `label`, float32 (B, C, Z, Y, X), 0 or 1; and `valid`,
+    bool (B, 1, Z, Y, X), False where the loss must not look.
+    """
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        self.target = pick(TARGETS, config.data.target.type, "data.target.type")
+        self._training: TrainingPatches | None = None
+        self._validation: ValidationPatches | None = None
+        self._windows: list[tuple[int, ZYX]] = []
+
+    def check(self) -> None:
+        """Open every file and compare what they say with the settings; no voxel is read.
+
+        Raises:
+            UserError: If a file is missing or cannot be used, or a volume is too small for a patch.
+        """
+        self._open("train")
+        if self.config.data.val.image:
+            self._open("val")
+
+    def setup(self, stage: str) -> None:
+        """Read what is to be held in memory, and find where patches may lie."""
+        if stage == "fit":
+            self.training_patches()
+        if stage in ("fit", "validate") and self._validation is None and self.config.data.val.image:
+            self._validation = self._build_validation()
+
+    def train_dataloader(self) -> TrainingLoader:
+        """Return batches of random patches, `n_steps_per_epoch` times `accumulate_grad_batches` of them an epoch."""
+        optimization = self.config.optimization
+        per_epoch = optimization.n_steps_per_epoch * optimization.accumulate_grad_batches
+        rank, world_size = self._ranks()
+        share = Share(self.config.data.dataloader.batch_size, rank, world_size)
+        batches = EpochBatches(per_epoch, share, self._progress)
+        return TrainingLoader(self.training_patches(), batches, **self._loader_options(most=per_epoch))
+
+    def val_dataloader(self) -> DataLoader[Sample] | list[DataLoader[Sample]]:
+        """Return batches of the windows that cover the validation volumes; an empty list when there are none."""
+        if self._validation is None:
+            return []
+        size = self.config.data.dataloader.batch_size
+        options = self._loader_options(most=-(-len(self._validation) // size))
+        return DataLoader(self._validation, batch_size=size, **options)
+
+    def training_patches(self) -> TrainingPatches:
+        """Return the patches of the training, by their number; the first call reads the volumes."""
+        if self._training is None:
+            self._training = self._build_training()
+        return self._training
+
+    def _build_training(self) -> TrainingPatches:
+        data = self.config.data
+        cutter = self._cutter("train", data.dataloader.use_preloaded_cache_train)
+        reject, pad = data.dataloader.reject_sampling, data.data_transform
+        threshold = reject.size_thres if is_on(reject) else 0
+        positions = [
+            find_positions(v.codes, data.dataloader.patch_size, pad.pad_size, pad.pad_mode, threshold)
+            for v in cutter.volumes
+        ]
+        sampler = build_sampler([v.image.info.location for v in cutter.volumes], positions, reject)
+        augmentation = build_augmentation(data.augmentation)
+        return TrainingPatches(cutter, sampler, augmentation, data.dataloader.patch_size, self.config.system.seed)
+
+    def _build_validation(self) -> ValidationPatches:
+        dataloader = self.config.data.dataloader
+        cutter = self._cutter("val", dataloader.use_preloaded_cache_val)
+        windows = [(i, at) for i, v in enumerate(cutter.volumes) for at in cover(v.shape, dataloader.patch_size)]
+        mine = share_of_rank(spread(windows, dataloader.max_val_patches), *self._ranks())
+        return ValidationPatches(cutter, mine, dataloader.patch_size)
+
+    def _cutter(self, stage: str, preload: bool) -> PatchCutter:
+        transform = self.config.data.image_transform
+        volumes: Sequence[LearningVolume] = [
+            open_learning_volume(source, self.target, transform, preload) for source in self._open(stage)
+        ]
+        return PatchCutter(volumes, self.target, self.config.data.data_transform.pad_mode)
+
+    def _open(self, stage: str) -> list[LabelledSource]:
+        """Return the volumes of "train" or "val", after checking that a patch fits."""
+        sections: dict[str, VolumesConfig] = {"train": self.config.data.train, "val": self.config.data.val}
+        opened = open_labelled(sections[stage], f"data.{stage}", self.config.model.in_channels, need_label=True)
+        patch, pad = self.config.data.dataloader.patch_size, self.config.data.data_transform.pad_size
+        for one in opened:
+            padded = tuple(n + 2 * p for n, p in zip(one.image.shape, pad, strict=True))
+            if any(n < size for n, size in zip(padded, patch, strict=True)):
+                raise UserError(
+                    f"data.{stage}: {one.image.info.location} has shape {one.image.shape}, with "
+                    f"data.data_transform.pad_size {padded}; a patch of data.dataloader.patch_size = {tuple(patch)} "
+                    "does not fit: take smaller patches or a larger pad_size"
+                )
+        return opened
+
+    def _ranks(self) -> tuple[int, int]:
+        return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
+
+    def _progress(self) -> Progress:
+        """Return how far the training is; `processed` counts the batches whose gradient was taken."""
+        if self.trainer is None:
+            return Progress(0, 0, 0)
+        batches = self.trainer.fit_loop.epoch_loop.batch_progress
+        return Progress(batches.total.processed, batches.current.processed, batches.current.completed)
+
+    def _loader_options(self, most: int) -> dict[str, object]:
+        wanted = self.config.system.num_workers
+        if wanted < 0:
+            beside = 1 if self.trainer is None else max(1, self.trainer.num_devices)
+            wanted = max(1, len(os.sched_getaffinity(0)) // beside)
+        return loader_options(min(wanted, most), pin_memory=torch.cuda.is_available())

@@ -1,0 +1,51 @@
+"""Boxes of voxels and voxel sizes; triples are always (z, y, x)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+
+ZYX = tuple[int, int, int]
+"""A length or a position along (z, y, x), in voxels."""
+
+Spacing = tuple[float, float, float]
+"""A length along (z, y, x), in nanometres."""
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A half-open box of voxels: `start` belongs to it, `stop` does not.
+
+    `start` may be negative and `stop` may pass the end of a volume where a reader pads.
+    """
+
+    start: ZYX
+    stop: ZYX
+
+    @classmethod
+    def at(cls, start: Sequence[int], shape: Sequence[int]) -> Box:
+        """Return the box of `shape` voxels that begins at `start`."""
+        z, y, x = (a + n for a, n in zip(start, shape, strict=True))
+        return cls((start[0], start[1], start[2]), (z, y, x))
+
+    @property
+    def shape(self) -> ZYX:
+        """Extent along (z, y, x), in voxels."""
+        z, y, x = (b - a for a, b in zip(self.start, self.stop, strict=True))
+        return z, y, x
+
+    @property
+    def size(self) -> int:
+        """Number of voxels."""
+        return prod(self.shape)
+
+    @property
+    def slices(self) -> tuple[slice, slice, slice]:
+        """The box as an index into a (Z, Y, X) array that holds it whole."""
+        z, y, x = (slice(a, b) for a, b in zip(self.start, self.stop, strict=True))
+        return z, y, x
+
+    def lies_within(self, shape: ZYX) -> bool:
+        """Return whether a volume of `shape` holds every voxel of the box."""
+        return all(0 <= a <= b <= n for a, b, n in zip(self.start, self.stop, shape, strict=True))

@@ -1,0 +1,102 @@
+"""From settings to all that a prediction needs besides the volume and the network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from connectomics.config import Config
+from connectomics.config.inference import InferenceConfig
+from connectomics.config.rules import total_factor
+from connectomics.geometry import ZYX
+from connectomics.inference.activations import ChannelActivations, build_activations
+from connectomics.inference.blend import PROFILES, Profile
+from connectomics.inference.planes import seam_share, widen_window
+from connectomics.inference.views import View, all_views, share_views
+from connectomics.inference.windows import WindowGrid
+from connectomics.lookup import pick
+from connectomics.volumes.padding import PaddedSource, PadMode
+from connectomics.volumes.source import VolumeSource
+
+
+@dataclass(frozen=True, slots=True)
+class InferencePlan:
+    """How every volume of a run is predicted."""
+
+    window: ZYX
+    overlap: float
+    profile: Profile
+    whole_plane: bool
+    """Whether windows are widened until they span the plane ..."""
+    max_voxels: int
+    """... or have this size ..."""
+    factor: ZYX
+    """... to extents that are divisible by this."""
+    pad: ZYX
+    """Voxels added on either side of a volume."""
+    pad_mode: PadMode
+    """How they are filled."""
+    beyond: PadMode
+    """What a window sees that is larger than the padded volume."""
+    batch: int
+    """Views of windows that go through the network together."""
+    views: tuple[tuple[View, ...], ...]
+    """Groups of views; each window sees one of them."""
+    ensemble: Literal["mean", "min", "max"]
+    activations: ChannelActivations
+    channels: int
+    """Of the prediction."""
+
+    def grid(self, shape: ZYX) -> WindowGrid:
+        """Return the windows of a volume of `shape`."""
+        window, overlaps = self.window, (self.overlap, self.overlap, self.overlap)
+        if self.whole_plane:
+            plane = shape[1] + 2 * self.pad[1], shape[2] + 2 * self.pad[2]
+            window = widen_window(self.window, plane, self.factor[1:], self.max_voxels)
+            y, x = (seam_share(old, new) for old, new in zip(self.window[1:], window[1:], strict=True))
+            overlaps = (self.overlap, y, x)
+        return WindowGrid.cover(shape, self.pad, window, overlaps, self.profile)
+
+    def views_at(self, z: int, y: int, x: int) -> tuple[View, ...]:
+        """Return the views that the window at a place of the grid sees; the windows beside it see another group."""
+        return self.views[(z + y + x) % len(self.views)]
+
+    def padded(self, image: VolumeSource, black: float) -> PaddedSource:
+        """Return the volume with its padding, which is the grey value `black` in mode "constant"."""
+        return PaddedSource(image, self.pad, self.pad_mode, black)
+
+
+def plan_inference(config: Config) -> InferencePlan:
+    """Build the plan that `inference` and `data.data_transform` describe.
+
+    Raises:
+        ConfigError: If a name is unknown, the channels do not fit `model.out_channels`, or the views cannot be shared.
+    """
+    inference, border = config.inference, config.data.data_transform
+    window, fast = inference.window, inference.preset == "fast"
+    return InferencePlan(
+        window=window.window_size,
+        overlap=window.overlap,
+        profile=pick(PROFILES, window.blending, "inference.window.blending"),
+        whole_plane=fast if window.whole_plane is None else window.whole_plane,
+        max_voxels=window.max_voxels,
+        factor=total_factor(config),
+        pad=border.pad_size,
+        pad_mode=border.pad_mode,
+        beyond=window.padding_mode,
+        batch=window.sw_batch_size,
+        views=_view_groups(inference),
+        ensemble=inference.test_time_augmentation.ensemble_mode,
+        activations=build_activations(inference.model.channel_activations, config.model.out_channels),
+        channels=config.model.out_channels,
+    )
+
+
+def _view_groups(config: InferenceConfig) -> tuple[tuple[View, ...], ...]:
+    """Return the views of the settings, in the groups that the windows take turns in."""
+    augmentation = config.test_time_augmentation
+    if not augmentation.enabled:
+        return ((View(),),)
+    views = all_views(augmentation.flip_axes, quarter_turns=bool(augmentation.rotation90_axes))
+    share = max(1, len(views) // 2) if config.preset == "fast" else len(views)
+    return share_views(views, augmentation.views_per_window or share)

@@ -1,0 +1,151 @@
+"""Predict a whole volume: finished sections stream out in order, while the next ones are computed."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from queue import SimpleQueue
+from threading import Event, Lock
+
+import numpy as np
+import numpy.typing as npt
+
+from connectomics.errors import PredictionError
+from connectomics.inference.plan import InferencePlan
+from connectomics.inference.rows import Lane, predict_row
+from connectomics.inference.slabs import Share, read_slabs, scale_on, to_host
+from connectomics.inference.windows import WindowGrid
+from connectomics.volumes.intensity import IntensityRange
+from connectomics.volumes.source import VolumeSource
+
+OnProgress = Callable[[int, int], None]
+"""Called with the windows that are done, and those there are; from the thread that computes them."""
+
+OnNotice = Callable[[str], None]
+"""Called with a sentence that the user should read; from the thread that computes."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sections:
+    """Finished sections of a prediction."""
+
+    z: int
+    """Number of the first one in the volume."""
+    voxels: npt.NDArray[np.float32]
+    """(C, n, Y, X)."""
+
+
+def predict_volume(
+    image: VolumeSource,
+    intensity: IntensityRange,
+    plan: InferencePlan,
+    lanes: Sequence[Lane],
+    on_progress: OnProgress = lambda done, total: None,
+    on_notice: OnNotice = lambda sentence: None,
+    first_section: int = 0,
+) -> Iterator[Sections]:
+    """Predict a volume; every section comes once, in order, as soon as it is finished.
+
+    Each lane computes one row at a time in a thread of its own, and one more row is read ahead, so memory is bounded by
+    a few window depths of sections, whatever the depth of the volume. The prediction does not depend, to the last bit,
+    on how many lanes there are, nor on `first_section`. Closing the iterator stops the lanes after their batch.
+
+    Args:
+        image: The volume, raw.
+        intensity: Which of its grey values become 0 and 1.
+        plan: How it is predicted.
+        lanes: Devices that share the work, each with the network.
+        on_progress: Told after every batch.
+        on_notice: Told when a device's memory is too small for a batch, which is then halved.
+        first_section: Where to begin; what lies before is not computed.
+
+    Raises:
+        VolumeError: If a box of the image cannot be read.
+        PredictionError: If the network gives a value that is no finite number.
+        DeviceError: If a device's memory is too small for a single window.
+    """
+    grid = plan.grid(image.shape)
+    rows = grid.rows(first_section)
+    counter = _Counter(on_progress, total=len(rows) * len(grid.plane()))
+    idle: SimpleQueue[Lane] = SimpleQueue()
+    for lane in lanes:
+        idle.put(lane)
+
+    def compute(row: int, slab: npt.NDArray) -> Share:
+        lane = idle.get()
+        try:
+            scaled = scale_on(lane.device, slab, intensity)
+            return to_host(predict_row(scaled, row, plan, grid, lane, counter.add, on_notice))
+        finally:
+            idle.put(lane)
+
+    slabs = read_slabs(image, intensity, plan, grid, rows)
+    with ThreadPoolExecutor(len(lanes), thread_name_prefix="lane") as pool:
+        try:
+            shares = _in_order((pool.submit(compute, row, slab) for row, slab in zip(rows, slabs, strict=True)), lanes)
+            for sections in _stack(shares, grid, rows, first_section):
+                _require_finite(sections, image)
+                yield sections
+        finally:
+            counter.stop.set()
+            pool.shutdown(cancel_futures=True)
+
+
+class _Stopped(Exception):
+    """Ends a lane whose prediction nobody waits for any more."""
+
+
+class _Counter:
+    """Counts the windows of all lanes, and stops the lanes."""
+
+    def __init__(self, on_progress: OnProgress, total: int) -> None:
+        self._on_progress, self._total, self._done = on_progress, total, 0
+        self._lock = Lock()
+        self.stop = Event()
+
+    def add(self, windows: int) -> None:
+        """Count finished windows."""
+        if self.stop.is_set():
+            raise _Stopped
+        with self._lock:
+            self._done += windows
+            self._on_progress(self._done, self._total)
+
+
+def _in_order(submitted: Iterator[Future[Share]], lanes: Sequence[Lane]) -> Iterator[npt.NDArray[np.float32]]:
+    """Yield results in order of submission, with one row more submitted than there are lanes."""
+    waiting: deque[Future[Share]] = deque()
+    for future in submitted:
+        waiting.append(future)
+        if len(waiting) > len(lanes):
+            yield waiting.popleft().result()()
+    while waiting:
+        yield waiting.popleft().result()()
+
+
+def _stack(
+    shares: Iterator[npt.NDArray[np.float32]], grid: WindowGrid, rows: range, first_section: int
+) -> Iterator[Sections]:
+    """Add up the shares that the rows have in each section; yield sections as soon as no later row covers them."""
+    carried: npt.NDArray[np.float32] | None = None  # (C, n, Y, X), begins where the next share does
+    for row, share in zip(rows, shares, strict=True):
+        covered = grid.sections_of_row(row)
+        if carried is not None:
+            share[:, : carried.shape[1]] += carried
+        end = grid.sections_of_row(row + 1).start if row + 1 in rows else covered.stop
+        finished, carried = share[:, : end - covered.start], share[:, end - covered.start :]
+        skipped = max(0, first_section - covered.start)
+        if finished.shape[1] > skipped:
+            yield Sections(covered.start + skipped, finished[:, skipped:])
+
+
+def _require_finite(sections: Sections, image: VolumeSource) -> None:
+    wrong = ~np.isfinite(sections.voxels)
+    if wrong.any():
+        channel, z, y, x = (int(i) for i in np.argwhere(wrong)[0])
+        raise PredictionError(
+            f"the network gave {sections.voxels[channel, z, y, x]} at voxel (z, y, x) = {sections.z + z, y, x} of "
+            f"{image.info.location}; its weights are damaged, or inference.precision is too coarse for them"
+        )

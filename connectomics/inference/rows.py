@@ -1,0 +1,172 @@
+"""Predict one row: all windows of one place in z, blended in the plane."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice, takewhile
+from typing import final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from connectomics.errors import DeviceError
+from connectomics.inference.plan import InferencePlan
+from connectomics.inference.views import Ensemble, View
+from connectomics.inference.windows import AxisWindows, WindowGrid
+
+Forward = Callable[[Tensor], Tensor]
+"""The network: windows (B, C, Z, Y, X), float32 in [0, 1] on its device, to logits (B, O, Z, Y, X)."""
+
+
+@final
+class Lane:
+    """A device, and the network on it; several lanes share the rows of a volume."""
+
+    def __init__(self, forward: Forward, device: torch.device) -> None:
+        self.forward, self.device = forward, device
+        self.batch: int | None = None
+        """How many views of windows the memory takes at a time, once it took fewer than asked; None before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One view of one window of a row."""
+
+    place: tuple[int, int]
+    """Of the window, in (y, x)."""
+    view: View
+    is_last: bool
+    """Whether it is the last view of its window."""
+
+
+@torch.inference_mode()
+def predict_row(
+    image: Tensor,
+    row: int,
+    plan: InferencePlan,
+    grid: WindowGrid,
+    lane: Lane,
+    tick: Callable[[int], None],
+    notice: Callable[[str], None],
+) -> Tensor:
+    """Predict the windows of a row, and blend them.
+
+    Args:
+        image: What the row's windows see, float32 (C, Z, Y, X) on the lane's device.
+        row: Its number in `grid.z`.
+        plan: How the volume is predicted.
+        grid: Its windows.
+        lane: The network.
+        tick: Called with the number of windows that were finished; may raise, to stop.
+        notice: Called with a sentence when the device's memory is too small for a whole batch.
+
+    Returns:
+        The row's share of the sections `grid.sections_of_row(row)`, float32 (C, n, Y, X) on the same device; the shares
+        of the rows that cover a section add up to its prediction.
+
+    Raises:
+        DeviceError: If the device's memory is too small for a single window.
+    """
+    canvas = _Canvas(row, plan, grid, image.device)
+    waiting = deque(_looks(row, plan, grid))
+    joined: dict[tuple[int, int], Ensemble] = {}
+    while waiting:
+        batch = _next_batch(waiting, lane.batch or plan.batch, grid.window)
+        try:
+            predictions = _look_at(image, batch, plan, canvas, lane)
+        except torch.OutOfMemoryError as error:
+            lane.batch = _halved(len(batch), grid, lane, error)
+            notice(f"{lane.device} is out of memory with sw_batch_size={len(batch)}; going on with {lane.batch}")
+            continue
+        for look, prediction in zip(batch, predictions, strict=True):
+            ensemble = joined.setdefault(look.place, Ensemble(plan.ensemble))
+            ensemble.add(look.view.undo(prediction))
+            if look.is_last:
+                canvas.add(joined.pop(look.place).result(), look.place)
+            waiting.popleft()
+        tick(sum(look.is_last for look in batch))
+    return canvas.share()
+
+
+@final
+class _Canvas:
+    """What the windows of a row see, and the plane that their predictions are blended into."""
+
+    def __init__(self, row: int, plan: InferencePlan, grid: WindowGrid, device: torch.device) -> None:
+        sections, first = grid.sections_of_row(row), grid.z.starts[row]
+        self._inside = slice(sections.start - first, sections.stop - first)  # the part of a window that has sections
+        self._weights_z = _on(device, grid.z.weights[row, self._inside])
+        self._weights_y, self._weights_x = _on(device, grid.y.weights), _on(device, grid.x.weights)
+        self._grid, self._corner = grid, grid.seen_by_row(row).start
+        self._blended = torch.zeros((plan.channels, len(sections), *grid.shape[1:]), device=device)
+
+    def window(self, image: Tensor, place: tuple[int, int]) -> Tensor:
+        """Return the window at a place, (C, Z, Y, X), of what the row sees."""
+        y = self._grid.y.starts[place[0]] - self._corner[1]
+        x = self._grid.x.starts[place[1]] - self._corner[2]
+        return image[:, :, y : y + self._grid.y.size, x : x + self._grid.x.size]
+
+    def add(self, prediction: Tensor, place: tuple[int, int]) -> None:
+        """Add the weighted prediction of a window, (C, Z, Y, X); what lies outside the volume is dropped."""
+        ys, inside_y = _clipped(self._grid.y, place[0], self._grid.shape[1])
+        xs, inside_x = _clipped(self._grid.x, place[1], self._grid.shape[2])
+        weights = self._weights_y[place[0], inside_y, None] * self._weights_x[place[1], inside_x]
+        self._blended[:, :, ys, xs].addcmul_(prediction[:, self._inside, inside_y, inside_x], weights)
+
+    def share(self) -> Tensor:
+        """Return the blended plane, weighted along z."""
+        return self._blended.mul_(self._weights_z[:, None, None])
+
+
+def _on(device: torch.device, weights: NDArray[np.float32]) -> Tensor:
+    return torch.from_numpy(weights).to(device)
+
+
+def _clipped(axis: AxisWindows, number: int, extent: int) -> tuple[slice, slice]:
+    """Return the part of an axis that a window covers inside the volume, and the same counted in the window."""
+    start = axis.starts[number]
+    first, last = max(0, start), min(extent, start + axis.size)
+    return slice(first, last), slice(first - start, last - start)
+
+
+def _looks(row: int, plan: InferencePlan, grid: WindowGrid) -> Iterator[Look]:
+    for y, x in grid.plane():
+        views = sorted(plan.views_at(row, y, x), key=lambda view: view.turned)
+        for i, view in enumerate(views, start=1):
+            yield Look((y, x), view, i == len(views))
+
+
+def _next_batch(waiting: deque[Look], size: int, window: tuple[int, int, int]) -> list[Look]:
+    """Return the next looks that may go together; a window that is no square changes its shape when it is turned."""
+    batch = islice(waiting, size)
+    if window[1] == window[2]:
+        return list(batch)
+    return list(takewhile(lambda look: look.view.turned == waiting[0].view.turned, batch))
+
+
+def _look_at(image: Tensor, batch: list[Look], plan: InferencePlan, canvas: _Canvas, lane: Lane) -> Tensor:
+    """Return the activated predictions of a batch, (B, O, Z, Y, X), float32, each as its view lies.
+
+    Raises:
+        ValueError: If the network gives another shape.
+    """
+    windows = torch.stack([look.view.of(canvas.window(image, look.place)) for look in batch])
+    logits = lane.forward(windows)
+    expected = (len(batch), plan.channels, *windows.shape[2:])
+    if logits.shape != expected:
+        raise ValueError(f"the network gave {tuple(logits.shape)} for windows {tuple(windows.shape)}, not {expected}")
+    return plan.activations(logits)
+
+
+def _halved(batch: int, grid: WindowGrid, lane: Lane, error: torch.OutOfMemoryError) -> int:
+    if batch == 1:
+        size = " x ".join(str(n) for n in grid.window)
+        raise DeviceError(
+            f"{lane.device} has too little memory for one window of {size} voxels; lower inference.window.max_voxels "
+            "(whole planes) or inference.window.window_size"
+        ) from error
+    return batch // 2

@@ -1,0 +1,93 @@
+"""What of a prediction is saved, and in which type; a killed prediction goes on from what was saved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from connectomics.errors import PredictionError
+from connectomics.inference.plan import InferencePlan
+from connectomics.inference.predict import OnNotice, OnProgress, Sections, predict_volume
+from connectomics.inference.rows import Lane
+from connectomics.volumes.intensity import IntensityRange
+from connectomics.volumes.source import VolumeSource
+from connectomics.volumes.stage import StagedVolume
+
+
+@dataclass(frozen=True, slots=True)
+class SavedType:
+    """How numbers lie in the file."""
+
+    dtype: np.dtype
+    scale: float
+    """What a 1 is stored as; the attribute `scale` of the dataset."""
+
+    def store(self, voxels: npt.NDArray[np.float32]) -> npt.NDArray:
+        """Return predictions in the type that is saved.
+
+        Raises:
+            PredictionError: If the type does not reach as far.
+        """
+        if self.dtype == np.float32:
+            return voxels
+        largest = float(np.iinfo(self.dtype).max if self.dtype.kind == "u" else np.finfo(self.dtype).max)
+        scaled = np.rint(voxels * np.float32(self.scale)) if self.dtype.kind == "u" else voxels
+        low, high = float(scaled.min()), float(scaled.max())
+        if low < (0 if self.dtype.kind == "u" else -largest) or high > largest:
+            raise PredictionError(
+                f"the prediction reaches from {low / self.scale:g} to {high / self.scale:g}, "
+                f"too far for inference.save_dtype={self.dtype}; set it to float32"
+            )
+        return scaled.astype(self.dtype)
+
+    def restore(self, stored: npt.NDArray) -> npt.NDArray[np.float32]:
+        """Return what was saved as predictions."""
+        if self.dtype == np.float32:
+            return stored
+        return stored.astype(np.float32) / np.float32(self.scale)
+
+
+SAVED_TYPES: Mapping[str, SavedType] = {
+    "float32": SavedType(np.dtype(np.float32), 1.0),
+    "float16": SavedType(np.dtype(np.float16), 1.0),
+    "uint8": SavedType(np.dtype(np.uint8), 255.0),
+}
+"""`inference.save_dtype` to how numbers lie in the file."""
+
+
+def predict_into(
+    stage: StagedVolume,
+    saved: SavedType,
+    image: VolumeSource,
+    intensity: IntensityRange,
+    plan: InferencePlan,
+    lanes: Sequence[Lane],
+    on_progress: OnProgress = lambda done, total: None,
+    on_notice: OnNotice = lambda sentence: None,
+) -> Iterator[Sections]:
+    """Predict a volume into `stage`; what is there already is not computed again.
+
+    Args:
+        stage: The file in the making, entered.
+        saved: The type that it is made of.
+        image: The rest are the arguments of `predict_volume`.
+
+    Returns:
+        Every section, in order, with exactly the values that are saved: a mask made of them is the mask of the file.
+
+    Raises:
+        VolumeError: If the image cannot be read, or the disk takes no more.
+        PredictionError: If the network gives what is no finite number, or the type does not reach as far.
+    """
+    for z, stored in stage.sections():
+        yield Sections(z, saved.restore(stored))
+    if stage.next_section == image.shape[0]:
+        return
+    begin = stage.next_section
+    for sections in predict_volume(image, intensity, plan, lanes, on_progress, on_notice, begin):
+        stored = saved.store(sections.voxels)
+        stage.write(sections.z, stored)
+        yield Sections(sections.z, saved.restore(stored))

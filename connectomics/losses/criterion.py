@@ -1,0 +1,91 @@
+"""The weighted sum of loss terms that `model.loss.losses` lists."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import final
+
+from torch import Tensor, nn
+
+from connectomics.config.model import LossConfig, LossTermConfig
+from connectomics.config.slices import parse_slice
+from connectomics.errors import ConfigError
+from connectomics.lookup import pick, suggest
+from connectomics.losses.cross_entropy import WeightedBCEWithLogitsLoss
+from connectomics.losses.overlap import DiceLoss
+
+LOSSES: Mapping[str, Callable[..., nn.Module]] = {
+    "DiceLoss": DiceLoss,
+    "WeightedBCEWithLogitsLoss": WeightedBCEWithLogitsLoss,
+}
+"""`model.loss.losses[].function` to the loss: (prediction, target, valid) to a scalar."""
+
+
+@final
+class Criterion(nn.Module):
+    """Every term of the loss, weighted, by name."""
+
+    def __init__(self, config: LossConfig, out_channels: int, target_channels: int) -> None:
+        """Build the terms.
+
+        Args:
+            config: The terms.
+            out_channels: Channels of the network's output, for `pred_slice`.
+            target_channels: Channels of the target, for `target_slice`.
+
+        Raises:
+            ConfigError: If a loss or one of its arguments is unknown, or prediction and target differ in channels.
+        """
+        super().__init__()
+        keys = [f"model.loss.losses[{i}]" for i in range(len(config.losses))]
+        self.names = _names([term.function for term in config.losses])
+        self.losses = nn.ModuleList(_build(term, key) for term, key in zip(config.losses, keys, strict=True))
+        self.weights = [term.weight for term in config.losses]
+        self.channels = [
+            _channels(term, key, out_channels, target_channels) for term, key in zip(config.losses, keys, strict=True)
+        ]
+
+    def forward(self, logits: Tensor, target: Tensor, valid: Tensor) -> dict[str, Tensor]:
+        """Return each weighted term, computed in float32.
+
+        Args:
+            logits: (B, C, Z, Y, X), before the sigmoid.
+            target: (B, D, Z, Y, X).
+            valid: (B, 1, Z, Y, X); voxels where it is 0 do not count.
+        """
+        logits, target, valid = logits.float(), target.float(), valid.float()
+        terms = zip(self.names, self.losses, self.weights, self.channels, strict=True)
+        return {name: w * loss(logits[:, p], target[:, t], valid) for name, loss, w, (p, t) in terms}
+
+
+def _names(functions: list[str]) -> list[str]:
+    """Return the functions' names; those that occur again get their number."""
+    again = [functions[:i].count(name) for i, name in enumerate(functions)]
+    return [name if n == 0 else f"{name}_{n + 1}" for name, n in zip(functions, again, strict=True)]
+
+
+def _build(term: LossTermConfig, key: str) -> nn.Module:
+    loss = pick(LOSSES, term.function, f"{key}.function")
+    known = inspect.signature(loss).parameters
+    for name in term.kwargs:
+        if name not in known:
+            raise ConfigError(
+                f"{key}.kwargs.{name} is not an argument of {term.function}{suggest(name, known)} "
+                f"(it takes {', '.join(known)})"
+            )
+    try:
+        return loss(**term.kwargs)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{key}.kwargs do not fit {term.function}: {error}") from error
+
+
+def _channels(term: LossTermConfig, key: str, outputs: int, targets: int) -> tuple[slice, slice]:
+    predicted = parse_slice(term.pred_slice or ":", outputs, f"{key}.pred_slice")
+    wanted = parse_slice(term.target_slice or ":", targets, f"{key}.target_slice")
+    if len(predicted) != len(wanted):
+        raise ConfigError(
+            f"{key}: the prediction has {len(predicted)} channel(s) there, the target {len(wanted)}; "
+            "set model.out_channels, pred_slice or target_slice so that they agree"
+        )
+    return slice(predicted.start, predicted.stop), slice(wanted.start, wanted.stop)

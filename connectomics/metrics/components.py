@@ -1,0 +1,74 @@
+"""The connected components of a mask: one for each synapse that it shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cc3d
+import numpy as np
+from numpy.typing import NDArray
+
+from connectomics.geometry import Spacing
+from connectomics.metrics.pair import Mask
+
+
+@dataclass(frozen=True, slots=True)
+class Synapse:
+    """One connected component."""
+
+    id: int
+    """Its id in the labelled mask, from 1."""
+    voxels: int
+    """Its size."""
+    centroid_nm: Spacing
+    """Its centre of mass along (z, y, x), from the centre of the volume's first voxel."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Components:
+    """The components of a mask, without the volume of their ids: that takes four bytes a voxel.
+
+    Attributes:
+        shared: For each section, the indices (ids less 1) of the voxels that another mask holds too, in raveled order.
+        voxels: Size of component `i + 1`, int64, (N,).
+        centroids_nm: Its centre of mass along (z, y, x), float64, (N, 3).
+    """
+
+    shared: tuple[NDArray[np.unsignedinteger], ...]
+    voxels: NDArray[np.int64]
+    centroids_nm: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.voxels)
+
+    def synapse(self, index: int) -> Synapse:
+        """Return component `index + 1`."""
+        z, y, x = self.centroids_nm[index].tolist()
+        return Synapse(index + 1, int(self.voxels[index]), (z, y, x))
+
+
+def label_components(mask: Mask, other: Mask, spacing_nm: Spacing, connectivity: int = 26) -> Components:
+    """Label the connected components of a mask.
+
+    Args:
+        mask: Bool, (Z, Y, X).
+        other: The mask that it will be matched with, same shape.
+        spacing_nm: Voxel size along (z, y, x), in nanometres.
+        connectivity: 6 joins voxels that share a face, 18 an edge, 26 a corner.
+    """
+    if not mask.size:
+        return Components((), np.zeros(0, np.int64), np.zeros((0, 3)))
+    ids, number = cc3d.connected_components(mask, connectivity=connectivity, return_N=True)
+    voxels = np.zeros(number + 1, np.int64)
+    sums = np.zeros((3, number + 1))  # of the voxels' positions along (z, y, x)
+    for z, section in enumerate(ids):
+        pixels = np.flatnonzero(section)
+        owners = section.ravel()[pixels]
+        rows, columns = np.divmod(pixels, section.shape[1])
+        here = np.bincount(owners, minlength=number + 1)
+        voxels += here
+        sums[0] += z * here
+        sums[1] += np.bincount(owners, weights=rows, minlength=number + 1)
+        sums[2] += np.bincount(owners, weights=columns, minlength=number + 1)
+    shared = tuple(section[m & o] - 1 for section, m, o in zip(ids, mask, other, strict=True))
+    return Components(shared, voxels[1:], (sums[:, 1:] / voxels[1:]).T * np.asarray(spacing_nm))

@@ -1,0 +1,122 @@
+"""A predicted and an annotated mask on one grid, with the voxels that do not count taken out of both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isclose
+
+import numpy as np
+from numpy.typing import NDArray
+
+from connectomics.errors import VolumeError
+from connectomics.geometry import Spacing
+
+Mask = NDArray[np.bool_]
+"""Voxels that belong to something, bool, (Z, Y, X)."""
+
+SAME_SPACING = 1e-6
+"""Voxel sizes that differ by less, relatively, are one size that was rounded to float32 on the way."""
+
+
+class GridError(VolumeError, ValueError):
+    """Two masks cannot be compared voxel by voxel."""
+
+
+class UndefinedError(ValueError):
+    """No number exists; the message is the reason."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MaskPair:
+    """A prediction and the truth that it is scored against.
+
+    Excluded voxels belong to neither mask: `predicted` and `truth` are copied without them where they held any.
+
+    Attributes:
+        predicted: Voxels predicted as cleft, bool, (Z, Y, X).
+        truth: Voxels annotated as cleft, bool, same shape.
+        spacing_nm: Voxel size along (z, y, x), in nanometres.
+        annotated: Voxels that count, bool, same shape; None when all of them do.
+
+    Raises:
+        GridError: If the shapes differ (it is a ValueError and a VolumeError).
+        ValueError: If a mask is not bool, or not of three axes.
+    """
+
+    predicted: Mask
+    truth: Mask
+    spacing_nm: Spacing
+    annotated: Mask | None = None
+
+    def __post_init__(self) -> None:
+        masks = {"predicted": self.predicted, "truth": self.truth}
+        if self.annotated is not None:
+            masks["annotated"] = self.annotated
+        for name, mask in masks.items():
+            if mask.dtype != np.bool_ or mask.ndim != 3:
+                raise ValueError(f"{name} is {mask.dtype} of shape {mask.shape}; a mask is bool, (Z, Y, X)")
+        for name, mask in masks.items():
+            if mask.shape != self.truth.shape:
+                raise GridError(f"{name} has shape {mask.shape}, truth has {self.truth.shape}; they must be the same")
+        if self.annotated is not None:
+            object.__setattr__(self, "predicted", _keep_annotated(self.predicted, self.annotated))
+            object.__setattr__(self, "truth", _keep_annotated(self.truth, self.annotated))
+
+    @classmethod
+    def on_one_grid(
+        cls,
+        predicted: Mask,
+        truth: Mask,
+        *,
+        predicted_spacing_nm: Spacing,
+        truth_spacing_nm: Spacing,
+        annotated: Mask | None = None,
+    ) -> MaskPair:
+        """Return the pair, after refusing masks whose shapes or voxel sizes differ.
+
+        Raises:
+            GridError: If the shapes or the voxel sizes differ.
+        """
+        require_same_spacing(predicted_spacing_nm, truth_spacing_nm)
+        return cls(predicted, truth, truth_spacing_nm, annotated)
+
+    def require_predicted(self) -> None:
+        """Raise UndefinedError if no voxel is predicted."""
+        if not self.predicted.any():
+            raise UndefinedError(f"no voxel is predicted{self._where}")
+
+    def require_truth(self) -> None:
+        """Raise UndefinedError if no voxel is annotated as cleft."""
+        if not self.truth.any():
+            raise UndefinedError(f"no voxel is annotated as cleft{self._where}")
+
+    def require_either(self) -> None:
+        """Raise UndefinedError if both masks are empty."""
+        if not self.truth.any() and not self.predicted.any():
+            raise UndefinedError(f"no voxel is predicted, and none is annotated as cleft{self._where}")
+
+    @property
+    def _where(self) -> str:
+        if self.annotated is None:
+            return ""
+        return " outside the excluded ones" if self.annotated.any() else ": every voxel is excluded"
+
+
+def require_same_spacing(predicted_nm: Spacing, truth_nm: Spacing) -> None:
+    """Refuse voxel sizes, along (z, y, x) in nanometres, that differ by more than the rounding of a float32.
+
+    Raises:
+        GridError: If they differ.
+    """
+    if not all(isclose(a, b, rel_tol=SAME_SPACING) for a, b in zip(predicted_nm, truth_nm, strict=True)):
+        raise GridError(
+            f"the prediction has voxels of {tuple(predicted_nm)} nm, the truth of {tuple(truth_nm)} nm; "
+            "they must be the same"
+        )
+
+
+def _keep_annotated(mask: Mask, annotated: Mask) -> Mask:
+    """Return the mask without its excluded voxels: itself where it has none."""
+    if any((section & ~counts).any() for section, counts in zip(mask, annotated, strict=True)):
+        return mask & annotated
+    return mask

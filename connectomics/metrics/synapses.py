@@ -1,0 +1,188 @@
+"""Detection of synapses: predicted and annotated components, matched one to one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import min_weight_full_bipartite_matching
+from scipy.spatial import KDTree
+
+from connectomics.metrics.components import Components, Synapse, label_components
+from connectomics.metrics.pair import MaskPair
+
+
+@dataclass(frozen=True, slots=True)
+class MatchRule:
+    """When a predicted and an annotated component may be the same synapse: either condition is enough."""
+
+    min_iou: float = 0.5
+    """Intersection over union of their voxels, at least; in (0, 1]."""
+    max_distance_nm: float | None = None
+    """Distance of their centroids, at most; None to go by overlap alone."""
+    connectivity: int = 26
+    """Voxels of one component share a face (6), an edge (18) or a corner (26)."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.min_iou <= 1:
+            raise ValueError(f"min_iou is {self.min_iou}; it must lie in (0, 1]")
+
+
+@dataclass(frozen=True, slots=True)
+class MatchedSynapse:
+    """A predicted component, and the annotated one that it was matched to."""
+
+    predicted: Synapse
+    annotated: Synapse
+    iou: float
+    distance_nm: float
+    """Between the centroids."""
+
+
+@dataclass(frozen=True, slots=True)
+class SynapseDetection:
+    """Which synapses were found, by ascending predicted (`missed`: annotated) id."""
+
+    matched: tuple[MatchedSynapse, ...]
+    missed: tuple[Synapse, ...]
+    """Annotated, and not predicted."""
+    invented: tuple[Synapse, ...]
+    """Predicted, and not annotated."""
+
+    @property
+    def precision(self) -> float | None:
+        """Share of the predicted synapses that are matched; None when none is predicted."""
+        predicted = len(self.matched) + len(self.invented)
+        return len(self.matched) / predicted if predicted else None
+
+    @property
+    def recall(self) -> float | None:
+        """Share of the annotated synapses that are matched; None when none is annotated."""
+        annotated = len(self.matched) + len(self.missed)
+        return len(self.matched) / annotated if annotated else None
+
+    @property
+    def f1(self) -> float | None:
+        """Harmonic mean of precision and recall, 2 M / (predicted + annotated); None when there is no synapse."""
+        total = 2 * len(self.matched) + len(self.missed) + len(self.invented)
+        return 2 * len(self.matched) / total if total else None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Candidates:
+    """Pairs of components that may be the same synapse; indices count from 0; all arrays (N,)."""
+
+    predicted: NDArray[np.int64]
+    truth: NDArray[np.int64]
+    iou: NDArray[np.float64]
+    distance_nm: NDArray[np.float64]
+
+
+def detect_synapses(pair: MaskPair, rule: MatchRule | None = None) -> SynapseDetection:
+    """Match the components of the prediction one to one with those of the truth.
+
+    As many pairs as possible are matched; among equally many, those that overlap most and, when the rule has a
+    distance, lie closest.
+
+    Args:
+        pair: The two masks.
+        rule: Which components may be matched; the default rule when None.
+    """
+    rule = rule or MatchRule()
+    predicted = label_components(pair.predicted, pair.truth, pair.spacing_nm, rule.connectivity)
+    truth = label_components(pair.truth, pair.predicted, pair.spacing_nm, rule.connectivity)
+    pairs = _find_candidates(predicted, truth, rule)
+    chosen = _match(pairs, rule)
+    matched = tuple(
+        MatchedSynapse(
+            predicted.synapse(pairs.predicted[i]),
+            truth.synapse(pairs.truth[i]),
+            float(pairs.iou[i]),
+            float(pairs.distance_nm[i]),
+        )
+        for i in chosen
+    )
+    missed = np.setdiff1d(np.arange(len(truth)), pairs.truth[chosen])
+    invented = np.setdiff1d(np.arange(len(predicted)), pairs.predicted[chosen])
+    return SynapseDetection(
+        matched, tuple(truth.synapse(i) for i in missed), tuple(predicted.synapse(i) for i in invented)
+    )
+
+
+def synapse_f1(pair: MaskPair, rule: MatchRule | None = None) -> float:
+    """Return the F1 score of synapse detection.
+
+    Raises:
+        UndefinedError: If both masks are empty.
+    """
+    pair.require_either()
+    f1 = detect_synapses(pair, rule).f1
+    assert f1 is not None  # a mask that is not empty has a component
+    return f1
+
+
+def _find_candidates(predicted: Components, truth: Components, rule: MatchRule) -> _Candidates:
+    """Return the pairs that the rule allows."""
+    keys, shared = _count_shared_voxels(predicted, truth)
+    if rule.max_distance_nm is not None:
+        close = _find_close(predicted, truth, rule.max_distance_nm)
+        keys, where = np.unique(np.concatenate([keys, close]), return_inverse=True)
+        shared = np.bincount(where, weights=np.concatenate([shared, np.zeros(len(close))]), minlength=len(keys))
+    p, t = np.divmod(keys, max(1, len(truth)))
+    iou = shared / (predicted.voxels[p] + truth.voxels[t] - shared)
+    distance = np.linalg.norm(predicted.centroids_nm[p] - truth.centroids_nm[t], axis=1)
+    allowed = iou >= rule.min_iou
+    if rule.max_distance_nm is not None:
+        allowed |= distance <= rule.max_distance_nm
+    return _Candidates(p[allowed], t[allowed], iou[allowed], distance[allowed])
+
+
+def _count_shared_voxels(predicted: Components, truth: Components) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return a key `predicted * len(truth) + truth` for each overlapping pair, ascending, and its shared voxels."""
+    keys = [np.zeros(0, np.int64)]
+    counts = [np.zeros(0, np.int64)]
+    for p, t in zip(predicted.shared, truth.shared, strict=True):
+        key, count = np.unique(p.astype(np.int64) * len(truth) + t.astype(np.int64), return_counts=True)
+        keys.append(key)
+        counts.append(count)
+    distinct, where = np.unique(np.concatenate(keys), return_inverse=True)
+    shared = np.zeros(len(distinct), np.int64)
+    np.add.at(shared, where, np.concatenate(counts))
+    return distinct, shared
+
+
+def _find_close(predicted: Components, truth: Components, max_distance_nm: float) -> NDArray[np.int64]:
+    """Return the keys of all pairs whose centroids may lie within a distance, and perhaps a few beyond."""
+    if not len(predicted) or not len(truth):
+        return np.zeros(0, np.int64)
+    reach = max_distance_nm * (1 + 1e-9)
+    near = KDTree(truth.centroids_nm).query_ball_point(predicted.centroids_nm, reach)
+    keys = [p * len(truth) + np.asarray(ts, np.int64) for p, ts in enumerate(near)]
+    return np.concatenate(keys)
+
+
+def _match(pairs: _Candidates, rule: MatchRule) -> NDArray[np.intp]:
+    """Return which candidates are matched: the Hungarian method on the candidates alone.
+
+    Each predicted component also has a stand-in of its own, at a cost above that of any set of true pairs, so that a
+    matching always exists and uses as few stand-ins as possible.
+    """
+    if not len(pairs.iou):
+        return np.zeros(0, np.intp)
+    rows, row = np.unique(pairs.predicted, return_inverse=True)
+    columns, column = np.unique(pairs.truth, return_inverse=True)
+    cost = 3.0 - pairs.iou  # in [1, 3]: SciPy takes an entry of 0 for no entry
+    if rule.max_distance_nm:
+        cost -= np.clip(1 - pairs.distance_nm / rule.max_distance_nm, 0, None)
+    own = np.arange(len(rows))
+    graph = coo_array(
+        (
+            np.concatenate([cost, np.full(len(rows), 3.0 * (len(rows) + 1))]),
+            (np.concatenate([row, own]), np.concatenate([column, len(columns) + own])),
+        )
+    ).tocsr()
+    matched_row, matched_column = min_weight_full_bipartite_matching(graph)
+    key = np.int64(len(columns) + len(rows))
+    return np.flatnonzero(np.isin(row * key + column, matched_row * key + matched_column))

@@ -1,0 +1,111 @@
+"""The metrics by name, and the scores of one volume and of several, as `metrics.json` holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from statistics import fmean
+from typing import Any
+
+from connectomics.lookup import pick
+from connectomics.metrics.cleft_distance import measure_cleft_distance
+from connectomics.metrics.overlap import dice, jaccard, precision, recall
+from connectomics.metrics.pair import MaskPair, UndefinedError
+from connectomics.metrics.synapses import synapse_f1
+
+Score = float | dict[str, Any]
+"""A number, or named numbers; finite, and ready for JSON."""
+
+Metric = Callable[[MaskPair], Score]
+"""Scores a prediction; raises UndefinedError, with the reason, where no number exists."""
+
+
+def cremi_distance(pair: MaskPair) -> dict[str, Any]:
+    """Return the CREMI distance of a pair as it stands in `metrics.json`.
+
+    Raises:
+        UndefinedError: If a mask is empty.
+    """
+    return measure_cleft_distance(pair).to_json()
+
+
+METRICS: Mapping[str, Metric] = {
+    "cremi_distance": cremi_distance,
+    "jaccard": jaccard,
+    "dice": dice,
+    "precision": precision,
+    "recall": recall,
+    "synapse_f1": synapse_f1,
+}
+
+
+def score_volume(pair: MaskPair, names: Iterable[str], metrics: Mapping[str, Metric] = METRICS) -> dict[str, Any]:
+    """Score one volume.
+
+    Args:
+        pair: Prediction and truth.
+        names: Which metrics, by their names in `metrics`.
+        metrics: The table to pick from.
+
+    Returns:
+        Name -> score; an undefined one is None, with the reason under "<name>_undefined".
+
+    Raises:
+        ConfigError: If a name is not in the table; nothing has been computed then.
+    """
+    chosen = {name: pick(metrics, name, "evaluation.metrics") for name in names}
+    scores: dict[str, Any] = {}
+    for name, metric in chosen.items():
+        try:
+            scores[name] = metric(pair)
+        except UndefinedError as reason:
+            scores |= _undefined(name, str(reason))
+    return scores
+
+
+def mean_over_volumes(volumes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Average the scores of several volumes, each with the same weight.
+
+    Of a score that is several numbers, the statistics of the distances are left out: a mean of medians is no median.
+    A score that is undefined in one volume is undefined in the mean: a mean over the others would flatter a model
+    that finds nothing there.
+
+    Args:
+        volumes: Volume -> what `score_volume` returned for it; all with the same metrics.
+
+    Returns:
+        The shape of a single volume's scores; empty when there is no volume.
+
+    Raises:
+        ValueError: If a volume lacks a metric that another has.
+    """
+    scored = {name: _metrics_of(scores) for name, scores in volumes.items()}
+    means: dict[str, Any] = {}
+    for metric in dict.fromkeys(metric for metrics in scored.values() for metric in metrics):
+        absent = [name for name, metrics in scored.items() if metric not in metrics]
+        if absent:
+            raise ValueError(f"{', '.join(absent)} has no {metric}, other volumes have; no mean can be taken")
+        missing = [f"{name} ({v.get(f'{metric}_undefined')})" for name, v in volumes.items() if v[metric] is None]
+        if missing:
+            means |= _undefined(metric, f"undefined in {', '.join(missing)}")
+        else:
+            means[metric] = _mean([scores[metric] for scores in volumes.values()])
+    return means
+
+
+def _metrics_of(scores: Mapping[str, Any]) -> list[str]:
+    """Return the metrics of a volume, without the reasons beside them."""
+    return [name for name in scores if not name.endswith("_undefined")]
+
+
+def _mean(scores: list[Score]) -> Score:
+    """Average numbers, or the plain numbers among named ones."""
+    numbers = [score for score in scores if not isinstance(score, dict)]
+    if numbers:
+        return fmean(numbers)
+    named = [score for score in scores if isinstance(score, dict)]
+    return {key: fmean(score[key] for score in named) for key, value in named[0].items() if not isinstance(value, dict)}
+
+
+def _undefined(name: str, reason: str) -> dict[str, Any]:
+    """Return the entries of a score that does not exist."""
+    return {name: None, f"{name}_undefined": reason}

@@ -1,0 +1,51 @@
+"""A trained network as two files that anything can read: weights in safetensors, settings in JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from connectomics.config.convert import Origins, convert
+from connectomics.config.model import ModelConfig
+from connectomics.errors import CheckpointError
+from connectomics.models.build import build_model
+
+
+def export_model(folder: Path, weights: Mapping[str, Tensor], config: ModelConfig, extra: Mapping[str, Any]) -> Path:
+    """Write `model.safetensors` and `model.json` into `folder`, and return it.
+
+    Args:
+        folder: Made when missing.
+        weights: The network's state, by name.
+        config: The settings that build the network.
+        extra: What a user must know to apply it: patch size, voxel size, scaling of the image.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+    safetensors.torch.save_file(plain, folder / "model.safetensors")
+    text = json.dumps({"model": asdict(config), **extra}, indent=2)
+    (folder / "model.json").write_text(text + "\n", encoding="utf-8")
+    return folder
+
+
+def load_exported(folder: Path) -> nn.Module:
+    """Rebuild an exported network, in evaluation mode.
+
+    Raises:
+        CheckpointError: If the folder does not hold an export.
+    """
+    try:
+        settings = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        weights = safetensors.torch.load_file(folder / "model.safetensors")
+    except (OSError, ValueError, SafetensorError) as error:
+        raise CheckpointError(f"{folder} does not hold an exported network: {error}") from error
+    model = build_model(convert(ModelConfig, settings["model"], "model", Origins(str(folder / "model.json"))))
+    model.load_state_dict(weights)
+    return model.eval()

@@ -1,0 +1,114 @@
+"""The residual symmetric U-Net, anisotropic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from connectomics.config.model import RSUNetConfig
+from connectomics.geometry import ZYX
+from connectomics.models.layers import Conv, NormAct, Pool, Upsample
+
+MakeNormAct = Callable[[int], nn.Module]
+
+
+@final
+class ConvBlock(nn.Module):
+    """Four convolutions: in, two in a residual pair, out; each but the sum is led by norm and activation."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: ZYX, norm_act: MakeNormAct) -> None:
+        super().__init__()
+        self.pre = nn.Sequential(norm_act(in_channels), Conv(in_channels, out_channels, kernel))
+        self.residual = nn.Sequential(
+            norm_act(out_channels),
+            Conv(out_channels, out_channels, kernel),
+            norm_act(out_channels),
+            Conv(out_channels, out_channels, kernel),
+        )
+        self.post = nn.Sequential(norm_act(out_channels), Conv(out_channels, out_channels, kernel))
+
+    def forward(self, volume: Tensor) -> Tensor:
+        """Map (B, I, Z, Y, X) to (B, O, Z, Y, X)."""
+        volume = self.pre(volume)
+        return self.post(volume + self.residual(volume))
+
+
+@final
+class UpBlock(nn.Module):
+    """One level of the decoder: project, upsample, add the skip, convolve.
+
+    A 1 x 1 x 1 projection commutes with linear upsampling, so it runs first, at the small size.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, factor: ZYX, kernel: ZYX, norm_act: MakeNormAct) -> None:
+        super().__init__()
+        self.project = Conv(in_channels, out_channels, (1, 1, 1))
+        self.upsample = Upsample(factor)
+        self.block = ConvBlock(out_channels, out_channels, kernel, norm_act)
+
+    def forward(self, coarse: Tensor, skip: Tensor) -> Tensor:
+        """Join the coarser level with the encoder's output at this level."""
+        return self.block(self.upsample(self.project(coarse)) + skip)
+
+
+@final
+class RSUNet(nn.Module):
+    """Residual symmetric U-Net.
+
+    Source:
+        Lee, Zung, Li, Jain, Seung 2017, Superhuman accuracy on the SNEMI3D connectomics challenge,
+        arXiv:1706.00120, figure 2; with addition at the skips and linear upsampling.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, config: RSUNetConfig) -> None:
+        super().__init__()
+        filters, factors = config.filters, config.down_factors
+        kernels: list[ZYX] = [config.kernel_2d if d < config.depth_2d else (3, 3, 3) for d in range(len(filters))]
+        norm_act = partial(
+            NormAct, norm=config.norm, activation=config.activation, num_groups=config.num_groups
+        )
+        self.factors = factors
+        self.stem = ConvBlock(in_channels, filters[0], kernels[0], norm_act)
+        self.downs = nn.ModuleList(
+            nn.Sequential(Pool(factor), ConvBlock(filters[d], filters[d + 1], kernels[d + 1], norm_act))
+            for d, factor in enumerate(factors)
+        )
+        self.ups = nn.ModuleList(
+            UpBlock(filters[d + 1], filters[d], factors[d], kernels[d], norm_act) for d in reversed(range(len(factors)))
+        )
+        self.head = nn.Sequential(norm_act(filters[0]), Conv(filters[0], out_channels, (1, 1, 1), bias=True))
+        self.apply(_initialise)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Map an image (B, C, Z, Y, X) to logits (B, O, Z, Y, X) of the same extent.
+
+        Raises:
+            ValueError: If an extent is not divisible by the product of the pooling factors along its axis.
+        """
+        self._require_divisible(image)
+        features = self.stem(image)
+        skips = []
+        for down in self.downs:
+            skips.append(features)
+            features = down(features)
+        for up, skip in zip(self.ups, reversed(skips), strict=True):
+            features = up(features, skip)
+        return self.head(features)
+
+    def _require_divisible(self, image: Tensor) -> None:
+        for axis, extent, position in zip("zyx", image.shape[2:], range(3), strict=True):
+            product = torch.Size([factor[position] for factor in self.factors]).numel()
+            if extent % product:
+                raise ValueError(f"the {axis} extent {extent} must be divisible by {product}, the network's pooling")
+
+
+def _initialise(module: nn.Module) -> None:
+    """Kaiming normal weights by their outgoing connections; biases 0."""
+    if isinstance(module, nn.Conv3d):
+        nn.init.kaiming_normal_(module.weight, mode="fan_out")
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

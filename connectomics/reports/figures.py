@@ -1,0 +1,102 @@
+"""Pictures of sections: raw, outlines of masks, probabilities."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Gray = npt.NDArray[np.uint8]
+Color = npt.NDArray[np.uint8]
+
+TRUE_COLOR = (0, 200, 0)
+FALSE_COLOR = (230, 30, 30)
+MISSED_COLOR = (40, 120, 255)
+GAP = 4
+
+
+def to_gray(image: npt.NDArray) -> Gray:
+    """Return an image in [0, 1], (..., Y, X), as grey values."""
+    return (np.clip(image, 0, 1) * 255).round().astype(np.uint8)
+
+
+def outlined(section: Gray, mask: npt.NDArray, color: tuple[int, int, int]) -> Color:
+    """Return a section (Y, X) as RGB (Y, X, 3) with a line of one pixel around each object of `mask`, outside it."""
+    picture = section if section.ndim == 3 else np.repeat(section[..., np.newaxis], 3, axis=-1)
+    inside = (mask > 0).astype(np.uint8)
+    line = cv2.dilate(inside, np.ones((3, 3), np.uint8)) > inside
+    picture = picture.copy()
+    picture[line] = color
+    return picture
+
+
+def heat(probability: npt.NDArray) -> Color:
+    """Return probabilities (Y, X) as RGB, dark to bright."""
+    return cv2.cvtColor(cv2.applyColorMap(to_gray(probability), cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
+
+
+def compared(section: Gray, predicted: npt.NDArray, truth: npt.NDArray | None) -> Color:
+    """Return a section (Y, X) with predicted and annotated clefts outlined: found, invented, missed.
+
+    A predicted object that touches an annotated one is green, another red; an annotated object that no prediction
+    touches is blue. Without annotation all predictions are green.
+    """
+    if truth is None:
+        return outlined(section, predicted, TRUE_COLOR)
+    found, invented = _touching(predicted, truth)
+    _, missed = _touching(truth, predicted)
+    picture = outlined(section, found, TRUE_COLOR)
+    return outlined(outlined(picture, invented, FALSE_COLOR), missed, MISSED_COLOR)
+
+
+def _touching(objects: npt.NDArray, others: npt.NDArray) -> tuple[npt.NDArray, npt.NDArray]:
+    """Split a mask (Y, X) into the objects that touch `others` and those that do not."""
+    count, labels = cv2.connectedComponents((objects > 0).astype(np.uint8))
+    touches = np.zeros(count, bool)
+    touches[np.unique(labels[others > 0])] = True
+    touches[0] = False
+    touching = touches[labels]
+    return touching, (objects > 0) & ~touching
+
+
+def sections_side_by_side(
+    image: npt.NDArray, label: npt.NDArray, probability: npt.NDArray, num_sections: int
+) -> Color:
+    """Return one picture of a patch: a column for each of some sections; raw, raw with label, and probability below.
+
+    Args:
+        image: In [0, 1], (Z, Y, X).
+        label: Foreground where more than 0.5, same shape.
+        probability: In [0, 1], same shape.
+        num_sections: Columns, evenly spread over the depth.
+
+    Returns:
+        RGB, (height, width, 3).
+    """
+    depth = image.shape[0]
+    chosen = np.unique(np.linspace(0, depth - 1, min(num_sections, depth)).round().astype(int))
+    columns = [
+        stacked([outlined(to_gray(image[z]), 0 * image[z], TRUE_COLOR),
+                 outlined(to_gray(image[z]), label[z] > 0.5, TRUE_COLOR),
+                 heat(probability[z])], axis=0)
+        for z in chosen
+    ]  # fmt: skip
+    return stacked(columns, axis=1)
+
+
+def stacked(pictures: list[Color], axis: int) -> Color:
+    """Join pictures (height, width, 3) below one another (axis 0) or side by side (axis 1), with a gap."""
+    gap_shape = list(pictures[0].shape)
+    gap_shape[axis] = GAP
+    gap = np.full(gap_shape, 255, np.uint8)
+    parts = [part for picture in pictures for part in (picture, gap)]
+    return np.concatenate(parts[:-1], axis=axis)
+
+
+def write_png(path: Path, picture: Color) -> None:
+    """Write an RGB picture (height, width, 3)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)):
+        raise OSError(f"{path} cannot be written")

@@ -1,0 +1,60 @@
+"""The scores of a test as a table on the screen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+UNITS: Mapping[str, str] = {"score": "nm", "adgt": "nm", "adf": "nm"}
+DETAILS: Mapping[str, tuple[str, ...]] = {"cremi_distance": ("score", "adgt", "adf")}
+"""Metrics that have several numbers, and which of them the table shows."""
+
+
+def print_scores(console: Console, scores: Mapping[str, Any]) -> None:
+    """Print one row per volume and one for their mean; what has no value is told below the table.
+
+    Args:
+        console: Where to print.
+        scores: As in `metrics.json`: `volumes` and `mean`.
+    """
+    rows = {**scores["volumes"], "mean": scores["mean"]}
+    columns = _columns(rows)
+    table = Table(title="scores")
+    table.add_column("volume")
+    for metric, part in columns:
+        table.add_column(_title(metric, part), justify="right")
+    for name, row in rows.items():
+        if name == "mean":
+            table.add_section()
+        table.add_row(name, *(_cell(row, metric, part) for metric, part in columns))
+    console.print(table)
+    for name, row in rows.items():
+        for key, reason in row.items():
+            if key.endswith("_undefined"):
+                console.print(f"{name}: {key.removesuffix('_undefined')} is undefined: {reason}", markup=False)
+
+
+def _columns(rows: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str | None]]:
+    metrics = [key for row in rows.values() for key in row if not key.endswith("_undefined")]
+    columns: list[tuple[str, str | None]] = []
+    for metric in dict.fromkeys(metrics):
+        columns += [(metric, part) for part in DETAILS.get(metric, (None,))]
+    return columns
+
+
+def _title(metric: str, part: str | None) -> str:
+    if part is None:
+        return metric
+    return f"{metric} {part}" + (f" ({UNITS[part]})" if part in UNITS else "")
+
+
+def _cell(row: Mapping[str, Any], metric: str, part: str | None) -> str:
+    value = row.get(metric)
+    if isinstance(value, Mapping):
+        value = value.get(part or "score")
+    if isinstance(value, Mapping):
+        value = None
+    return "undefined" if value is None else f"{value:.4g}" if part is None else f"{value:.2f}"

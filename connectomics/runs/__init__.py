@@ -1,0 +1,1 @@
+"""Floor 6: the modes and the command line."""

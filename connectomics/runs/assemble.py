@@ -1,0 +1,59 @@
+"""Everything that a mode names is checked before the first voxel is read."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from math import prod
+from pathlib import Path
+
+from connectomics.config import Config
+from connectomics.data.targets import TARGETS
+from connectomics.decoding import DECODERS
+from connectomics.errors import UserError
+from connectomics.inference.activations import ACTIVATIONS
+from connectomics.inference.blend import PROFILES
+from connectomics.lookup import pick
+from connectomics.losses import Criterion
+from connectomics.metrics import METRICS
+from connectomics.models import MODELS
+from connectomics.training.optimizers import OPTIMIZERS, SCHEDULERS
+from connectomics.volumes.labelled import LabelledSource
+
+
+def check_names(configs: Mapping[str, Config]) -> None:
+    """Look up every name that the settings of any mode use.
+
+    Raises:
+        ConfigError: If one is unknown; the message names the setting and the close match.
+    """
+    for config in configs.values():
+        pick(MODELS, config.model.arch.type, "model.arch.type")
+        target = pick(TARGETS, config.data.target.type, "data.target.type")
+        Criterion(config.model.loss, config.model.out_channels, target.num_channels)
+        pick(OPTIMIZERS, config.optimization.optimizer.name, "optimization.optimizer.name")
+        pick(SCHEDULERS, config.optimization.scheduler.name, "optimization.scheduler.name")
+        pick(PROFILES, config.inference.window.blending, "inference.window.blending")
+        for i, entry in enumerate(config.inference.model.channel_activations):
+            pick(ACTIVATIONS, entry.activation, f"inference.model.channel_activations[{i}].activation")
+        pick(DECODERS, config.decoding.name, "decoding.name")
+        for name in config.evaluation.metrics:
+            pick(METRICS, name, "evaluation.metrics")
+
+
+def require_disk(folder: Path, volumes: list[LabelledSource], config: Config) -> None:
+    """Refuse to predict when the results would not fit on the disk.
+
+    Raises:
+        UserError: With what is needed and what is free.
+    """
+    if not config.inference.save_results:
+        return
+    width = {"float32": 4, "float16": 2, "uint8": 1}[config.inference.save_dtype]
+    needed = sum(prod(v.image.shape) * (width * config.model.out_channels + 1) for v in volumes)
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise UserError(
+            f"the results need up to {needed / 1e9:.1f} GB, {folder} has {free / 1e9:.1f} GB free; "
+            "make room, or set save_path or inference.save_dtype=uint8"
+        )

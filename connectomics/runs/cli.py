@@ -1,0 +1,136 @@
+"""The command line: parse, load, dispatch; only the user's slips lose their traceback."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+
+import connectomics
+from connectomics.config import Config, dump_config, load_configs
+from connectomics.errors import CheckpointError, UserError
+
+DEMO = Path(__file__).parent / "demo.yaml"
+
+EPILOG = """\
+examples:
+  main.py --demo                                                         a whole run on a synthetic volume
+  main.py --config tutorials/syn_cremi.yaml                              train
+  main.py --config tutorials/syn_cremi.yaml system.num_gpus=4            train, with one setting changed
+  main.py --config tutorials/syn_cremi.yaml --checkpoint RUN/checkpoints/last.ckpt               go on training
+  main.py --config tutorials/syn_cremi.yaml --mode test --checkpoint RUN/checkpoints/last.ckpt   predict and score
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one mode of one config, and return the exit status."""
+    args = parse_args(argv)
+    try:
+        mode = "demo" if args.demo else args.mode
+        stage = "train" if mode == "demo" else mode
+        configs = load_configs(DEMO if args.demo else args.config, args.overrides, stage)
+        if args.print_config:
+            print(dump_config(configs[stage]), end="")
+            return 0
+        _check_early(configs[stage], mode, args)
+        return MODES[mode](configs, args)
+    except UserError as error:
+        print(f"error: {_located(str(error), args)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 128 + signal.SIGINT
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse the command line; a wrong one ends with status 2, as everywhere."""
+    parser = argparse.ArgumentParser(
+        prog="main.py", epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Train a network to find synapses in volume EM, predict whole volumes, score them as CREMI does.",
+    )  # fmt: skip
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--config", type=Path, metavar="FILE", help="YAML file of settings")
+    source.add_argument("--demo", action="store_true", help="train and test on a synthetic phantom; needs no data")
+    parser.add_argument("--mode", choices=[m for m in MODES if m != "demo"], default="train", help="default: train")
+    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="train: go on from it; test: what predicts")
+    parser.add_argument("--fast-dev-run", type=_count, default=0, metavar="N", help="try N batches, write nothing")
+    parser.add_argument("--print-config", action="store_true", help="print the folded settings and exit")
+    parser.add_argument("--version", action="version", version=connectomics.__version__)
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings, such as system.num_gpus=4")
+    return parser.parse_intermixed_args(argv)
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of batches")
+    return int(text)
+
+
+def _located(message: str, args: argparse.Namespace) -> str:
+    """Put the file of settings in front of a complaint that begins with the key of a setting."""
+    sections = tuple(f"{spec.name}." for spec in fields(Config))
+    return f"{args.config or DEMO}: {message}" if message.startswith(sections) else message
+
+
+def _check_early(config: Config, mode: str, args: argparse.Namespace) -> None:
+    """Open what the mode reads, before torch is imported: a missing file is told at once."""
+    from connectomics.volumes.labelled import open_labelled
+
+    channels = config.model.in_channels
+    if mode == "train":
+        open_labelled(config.data.train, "data.train", channels, need_label=True)
+        if config.data.val.image:
+            open_labelled(config.data.val, "data.val", channels, need_label=True)
+    if mode == "test":
+        open_labelled(config.data.test, "data.test", channels, config.evaluation.enabled)
+    if args.checkpoint is not None and not args.checkpoint.exists():
+        raise CheckpointError(f"--checkpoint {args.checkpoint}: no such file")
+
+
+def _train(configs: Mapping[str, Config], args: argparse.Namespace) -> int:
+    from connectomics.runs.assemble import check_names
+    from connectomics.runs.train import resume_hint, train
+    from connectomics.training.interruption import TrainingInterrupted
+
+    check_names(configs)
+    try:
+        train(configs["train"], args.checkpoint, args.fast_dev_run)
+    except TrainingInterrupted as interrupted:
+        print(resume_hint(interrupted), file=sys.stderr)
+        return 128 + interrupted.signum
+    return 0
+
+
+def _test(configs: Mapping[str, Config], args: argparse.Namespace) -> int:
+    from connectomics.runs.assemble import check_names
+    from connectomics.runs.test import test
+
+    check_names(configs)
+    test(configs["test"], args.checkpoint, args.fast_dev_run)
+    return 0
+
+
+def _demo(configs: Mapping[str, Config], args: argparse.Namespace) -> int:
+    from connectomics.runs.assemble import check_names
+    from connectomics.runs.demo import demo
+    from connectomics.runs.train import resume_hint
+    from connectomics.training.interruption import TrainingInterrupted
+
+    check_names(configs)
+    try:
+        demo(configs)
+    except TrainingInterrupted as interrupted:
+        print(resume_hint(interrupted), file=sys.stderr)
+        return 128 + interrupted.signum
+    return 0
+
+
+MODES: Mapping[str, Callable[[Mapping[str, Config], argparse.Namespace], int]] = {
+    "train": _train,
+    "test": _test,
+    "demo": _demo,
+}
+"""`--mode` to what runs it; each imports torch only when it is called."""

@@ -1,0 +1,43 @@
+"""What a run says on the screen; with several processes only the first one speaks."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+
+from rich.console import Console
+
+
+def is_first_process() -> bool:
+    """Return whether this process speaks for all processes of the run."""
+    ranks = (os.environ.get(name, "0") for name in ("LOCAL_RANK", "RANK", "SLURM_PROCID"))
+    return all(rank == "0" for rank in ranks)
+
+
+def console() -> Console:
+    """Return the screen, which stays silent in all processes but the first."""
+    return Console(file=sys.stdout, highlight=False, soft_wrap=True, quiet=not is_first_process())
+
+
+def say(text: str) -> None:
+    """Print one line."""
+    console().print(text, markup=False)
+
+
+def quiet_libraries() -> None:
+    """Silence what Lightning reports about itself, and advice of it that does not fit here."""
+    for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    advice = (
+        ".*does not have many workers.*",  # system.num_workers says how many, and 0 is a choice
+        ".*is smaller than the logging interval.*",
+        ".*Checkpoint directory .* exists and is not empty.*",  # a resumed run writes where it was
+        ".*GPU available but not used.*",
+        ".*exists and is not empty.*",
+        ".*Starting from v1.9.0, `tensorboardX`.*",
+        ".*isinstance\\(treespec, LeafSpec\\).*",
+    )
+    for message in advice:
+        warnings.filterwarnings("ignore", message=message)

@@ -1,0 +1,68 @@
+"""`--demo`: make two synthetic volumes, train on one, predict and score the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from connectomics.config import Config
+from connectomics.geometry import ZYX
+from connectomics.runs.console import is_first_process, say
+from connectomics.runs.folder import RunFolder
+from connectomics.runs.test import test
+from connectomics.runs.train import train
+from connectomics.volumes.phantom import make_phantom
+from connectomics.volumes.write import write_volume
+
+TRAIN_SHAPE: ZYX = (40, 320, 320)
+VAL_SHAPE: ZYX = (12, 192, 192)
+TEST_SHAPE: ZYX = (24, 256, 256)
+
+
+def demo(configs: Mapping[str, Config]) -> RunFolder:
+    """Show the whole journey, from volumes to a score, on phantoms.
+
+    Args:
+        configs: The settings of training and test; their lists of files are filled in here.
+
+    Returns:
+        The folder of the run.
+    """
+    folder = Path(configs["train"].save_path or "") / "volumes"
+    shapes = {"train": TRAIN_SHAPE, "val": VAL_SHAPE, "test": TEST_SHAPE}
+    if is_first_process():
+        say(f"making synthetic serial-section EM volumes in {folder}")
+        for number, (name, shape) in enumerate(shapes.items()):
+            _write_phantom(folder, name, shape, seed=configs["train"].system.seed + number)
+    run = train(_with_volumes(configs["train"], folder))
+    test(_with_volumes(configs["test"], folder), run.last_checkpoint)
+    if is_first_process():
+        _tell_where(run)
+    return run
+
+
+def _write_phantom(folder: Path, name: str, shape: ZYX, seed: int) -> None:
+    phantom = make_phantom(shape, np.random.default_rng(seed))
+    attributes = {"resolution": np.array(phantom.spacing_nm)}
+    write_volume(folder / f"im_{name}.h5", phantom.image, attributes)
+    write_volume(folder / f"syn_{name}.h5", phantom.label, attributes)
+
+
+def _with_volumes(config: Config, folder: Path) -> Config:
+    """Return the settings with the phantoms as their volumes."""
+    stages = {
+        name: replace(stage, image=[str(folder / f"im_{name}.h5")], label=[str(folder / f"syn_{name}.h5")])
+        for name, stage in (("train", config.data.train), ("val", config.data.val), ("test", config.data.test))
+    }
+    return replace(config, data=replace(config.data, **stages))
+
+
+def _tell_where(run: RunFolder) -> None:
+    say("")
+    say("the network never saw the volume that it was scored on; look at")
+    say(f"  {run.picture('im_test')}   sections, and below them what was found (green), invented (red), missed (blue)")
+    say(f"  {run.prediction('im_test', '.h5')}   probabilities, dataset `main`")
+    say(f"  tensorboard --logdir {run.logs}   losses, learning rate, pictures of validation patches")

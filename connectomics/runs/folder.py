@@ -1,0 +1,104 @@
+"""Every path that a run writes."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from connectomics.errors import UserError
+
+RUN_VARIABLE = "CONNECTOMICS_RUN"
+"""Environment variable by which the first process tells its folder to the processes that it starts."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """`outputs/<experiment_name>/<timestamp>/` and what lies in it."""
+
+    root: Path
+
+    @property
+    def config(self) -> Path:
+        """The folded settings of the training."""
+        return self.root / "config.yaml"
+
+    @property
+    def checkpoints(self) -> Path:
+        """`last.ckpt` and the best ones."""
+        return self.root / "checkpoints"
+
+    @property
+    def last_checkpoint(self) -> Path:
+        """The newest checkpoint."""
+        return self.checkpoints / "last.ckpt"
+
+    @property
+    def logs(self) -> Path:
+        """What TensorBoard shows."""
+        return self.root / "logs"
+
+    @property
+    def results(self) -> Path:
+        """Predictions, masks, scores, pictures."""
+        return self.root / "results"
+
+    def prediction(self, name: str, suffix: str) -> Path:
+        """Probabilities of the volume `name`."""
+        return self.results / f"test_{name}_prediction{suffix}"
+
+    def mask(self, name: str, suffix: str) -> Path:
+        """Cleft mask of the volume `name`."""
+        return self.results / f"test_{name}_mask{suffix}"
+
+    def picture(self, name: str) -> Path:
+        """Sections of the volume `name` with the clefts outlined."""
+        return self.results / f"test_{name}.png"
+
+    @property
+    def metrics(self) -> Path:
+        """The scores."""
+        return self.results / "metrics.json"
+
+    def require_writable(self) -> None:
+        """Make the folder, or say why that cannot be.
+
+        Raises:
+            UserError: If nothing can be written there.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            probe = self.root / f".writable.{os.getpid()}"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise UserError(f"save_path: {self.root} cannot be written: {error.strerror or error}") from error
+
+
+def new_run(save_path: str) -> RunFolder:
+    """Return the folder of a run that begins now; all processes of a run get the same one."""
+    if RUN_VARIABLE in os.environ:
+        return RunFolder(Path(os.environ[RUN_VARIABLE]))
+    root = Path(save_path) / _stamp()
+    for again in range(2, 1000):
+        if not root.exists():
+            break
+        root = root.with_name(f"{root.name.partition('.')[0]}.{again}")
+    os.environ[RUN_VARIABLE] = str(root)
+    return RunFolder(root)
+
+
+def run_of(checkpoint: Path, save_path: str) -> RunFolder:
+    """Return the run that a checkpoint belongs to; one that lies in no run gets a new folder."""
+    if checkpoint.parent.name == "checkpoints":
+        return RunFolder(checkpoint.parent.parent)
+    return new_run(save_path)
+
+
+def _stamp() -> str:
+    """Return the time, or the job's number where a cluster starts each process by itself."""
+    job = os.environ.get("SLURM_JOB_ID")
+    if job is not None and int(os.environ.get("SLURM_NTASKS", "1")) > 1:
+        return f"slurm_{job}"
+    return time.strftime("%Y%m%d_%H%M%S")

@@ -1,0 +1,78 @@
+"""`--mode train`: from volumes and labels to checkpoints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+
+from connectomics.config import Config, as_plain, dump_config
+from connectomics.data.datamodule import VolumesDataModule
+from connectomics.runs.console import is_first_process, quiet_libraries, say
+from connectomics.runs.folder import RunFolder, new_run, run_of
+from connectomics.training.checkpoints import read_checkpoint, require_same_model
+from connectomics.training.devices import choose_devices
+from connectomics.training.interruption import TrainingInterrupted
+from connectomics.training.module import SegmentationModule
+from connectomics.training.trainer import build_trainer
+
+
+def train(config: Config, checkpoint: Path | None = None, fast_dev_run: int = 0) -> RunFolder:
+    """Train a network, from the beginning or from where a checkpoint stands.
+
+    Args:
+        config: The settings.
+        checkpoint: Where to go on; None begins anew.
+        fast_dev_run: So many batches of training and validation, writing nothing; 0 is a real training.
+
+    Returns:
+        The folder of the run.
+
+    Raises:
+        UserError: If something that the settings name cannot be used.
+        TrainingInterrupted: On Ctrl-C or SIGTERM, when the state is saved.
+    """
+    quiet_libraries()
+    devices = choose_devices(config.system)
+    data = VolumesDataModule(config)
+    data.check()
+    resumed_step = _check_resumed(config, checkpoint)
+    run = new_run(config.save_path or "") if checkpoint is None else run_of(checkpoint, config.save_path or "")
+    if not fast_dev_run:
+        run.require_writable()
+        _write_config(run, config, resumed_step)
+    pl.seed_everything(config.system.seed, workers=True, verbose=False)
+    torch.set_float32_matmul_precision("high")
+    module = SegmentationModule(config)
+    parameters = sum(p.numel() for p in module.model.parameters())
+    say(f"{config.model.arch.type} with {parameters:,} parameters on {devices.count} x {devices.accelerator}; {run.root}")
+    trainer = build_trainer(config, run.checkpoints, run.logs, fast_dev_run, resumed_step)
+    trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
+    if fast_dev_run:
+        say(f"{fast_dev_run} batch(es) of training and of validation went through; nothing was written")
+    else:
+        say(f"trained {trainer.global_step} steps; checkpoint {run.last_checkpoint}; TensorBoard log {run.logs}")
+    return run
+
+
+def resume_hint(interrupted: TrainingInterrupted) -> str:
+    """Say how an interrupted training goes on."""
+    return f"{interrupted}; the step was finished and saved; go on with --checkpoint {interrupted.checkpoint}"
+
+
+def _check_resumed(config: Config, checkpoint: Path | None) -> int | None:
+    if checkpoint is None:
+        return None
+    saved = read_checkpoint(checkpoint)
+    require_same_model(saved, as_plain(config), checkpoint)
+    step = int(saved["global_step"])
+    say(f"going on from step {step} of {checkpoint}")
+    return step
+
+
+def _write_config(run: RunFolder, config: Config, resumed_step: int | None) -> None:
+    """Write the settings; those of a resumed part stand beside the first ones."""
+    if is_first_process():
+        name = run.config if resumed_step is None else run.config.with_name(f"config_from_step_{resumed_step}.yaml")
+        name.write_text(dump_config(config), encoding="utf-8")

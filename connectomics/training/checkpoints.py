@@ -1,0 +1,113 @@
+"""Checkpoints: written so that a kill leaves the old one whole, and read with a clear word when they do not fit."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, final
+from zipfile import BadZipFile
+
+import torch
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+from torch import Tensor, nn
+
+from connectomics.errors import CheckpointError
+from connectomics.lookup import suggest
+
+SETTINGS_KEY = "settings"
+EMA_KEY = "ema"
+MODEL_PREFIX = "model."
+
+
+@final
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes beside the target, flushes to the disk, then renames."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
+        """Write a checkpoint; until it is whole, a former file of that name stays as it is."""
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f".{target.name}.partial")
+        with partial.open("wb") as file:
+            torch.save(checkpoint, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, target)
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint of this package, onto the CPU.
+
+    Raises:
+        CheckpointError: If the file is missing, damaged, or not a checkpoint of this package.
+    """
+    if not path.is_file():
+        siblings = [p.name for p in path.parent.glob("*.ckpt")] if path.parent.is_dir() else []
+        raise CheckpointError(f"--checkpoint {path}: no such file{suggest(path.name, siblings)}")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, BadZipFile, OSError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(f"--checkpoint {path} is damaged or not a checkpoint: {reason}") from error
+    if not isinstance(checkpoint, dict) or SETTINGS_KEY not in checkpoint or "state_dict" not in checkpoint:
+        raise CheckpointError(f"--checkpoint {path} was not written by this package: it lacks its settings")
+    return checkpoint
+
+
+def network_weights(checkpoint: Mapping[str, Any], path: Path, use_ema: bool) -> dict[str, Tensor]:
+    """Return the weights of the network alone, averaged (EMA) or as they were at the last step.
+
+    Raises:
+        CheckpointError: If the average is wanted and the checkpoint has none.
+    """
+    if use_ema:
+        if EMA_KEY not in checkpoint:
+            raise CheckpointError(
+                f"--checkpoint {path} holds no averaged weights (it was trained with optimization.ema.enabled=false); "
+                "set inference.use_ema=false"
+            )
+        return dict(checkpoint[EMA_KEY]["weights"])
+    weights = checkpoint["state_dict"]
+    return {name[len(MODEL_PREFIX) :]: w for name, w in weights.items() if name.startswith(MODEL_PREFIX)}
+
+
+def require_same_model(checkpoint: Mapping[str, Any], settings: Mapping[str, Any], path: Path) -> None:
+    """Refuse a checkpoint whose network was built from other settings.
+
+    Args:
+        checkpoint: As read.
+        settings: The plain settings of this run.
+        path: For the message.
+
+    Raises:
+        CheckpointError: If a setting that shapes the network differs; the message names it and both values.
+    """
+    trained, wanted = (_shaping(tree["model"]) for tree in (checkpoint[SETTINGS_KEY], settings))
+    for key, value in wanted.items():
+        if trained.get(key) != value:
+            raise CheckpointError(
+                f"--checkpoint {path} was trained with model.{key}={trained.get(key)}, the settings say {value}; "
+                "use the settings of its run"
+            )
+
+
+def _shaping(model: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that decide which weights there are and what they mean."""
+    shaping = {"arch.type": model["arch"]["type"]}
+    shaping |= {key: model[key] for key in ("in_channels", "out_channels")}
+    return shaping | {f"rsunet.{name}": value for name, value in model["rsunet"].items()}
+
+
+def load_weights(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
+    """Put weights into a network.
+
+    Raises:
+        CheckpointError: If they are not the network's.
+    """
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:300]
+        raise CheckpointError(f"--checkpoint {path} does not fit the network of the settings: {reason}") from error

@@ -1,0 +1,41 @@
+"""Which devices a run takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from connectomics.config.system import SystemConfig
+from connectomics.errors import DeviceError
+
+
+@dataclass(frozen=True, slots=True)
+class Devices:
+    """What Lightning is asked for."""
+
+    accelerator: str
+    count: int
+
+    @property
+    def torch_device(self) -> torch.device:
+        """The device of a run that takes just one."""
+        return torch.device("cuda" if self.accelerator == "gpu" else "cpu")
+
+
+def choose_devices(config: SystemConfig) -> Devices:
+    """Return the GPUs that the settings ask for; the CPU when they ask for none, or for all and there is none.
+
+    Raises:
+        DeviceError: If the settings ask for more GPUs than there are.
+    """
+    present = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if config.num_gpus > present:
+        raise DeviceError(
+            f"system.num_gpus is {config.num_gpus}, but this machine has {present}; "
+            "set it to -1 to take what is there, or to 0 for the CPU"
+        )
+    wanted = present if config.num_gpus == -1 else config.num_gpus
+    if wanted > 0:
+        return Devices("gpu", wanted)
+    return Devices("cpu", config.num_processes)

@@ -1,0 +1,99 @@
+"""The network in training: the loss of a batch, the optimizer, the numbers that are logged."""
+
+from __future__ import annotations
+
+from typing import Any, final
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from connectomics.config import Config, as_plain
+from connectomics.data.targets import TARGETS
+from connectomics.lookup import pick
+from connectomics.losses import Criterion
+from connectomics.models import build_model
+from connectomics.models.build import MEMORY_FORMATS
+from connectomics.training.checkpoints import SETTINGS_KEY
+from connectomics.training.optimizers import build_optimizer, build_scheduler
+
+Batch = dict[str, Tensor]
+
+
+@final
+class SegmentationModule(pl.LightningModule):
+    """A network, its loss and its optimizer, as `Config` says."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        self.model = build_model(config.model)
+        target = pick(TARGETS, config.data.target.type, "data.target.type")
+        self.criterion = Criterion(config.model.loss, config.model.out_channels, target.num_channels)
+        self.memory_format = MEMORY_FORMATS[config.model.memory_format]
+        self.overlap = Overlap()
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Map an image (B, C, Z, Y, X) in [0, 1] to logits (B, O, Z, Y, X)."""
+        return self.model(image.contiguous(memory_format=self.memory_format))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the summed loss of one batch, and log each weighted term."""
+        logits = self(batch["image"])
+        terms = self.criterion(logits, batch["label"], batch["valid"])
+        total = torch.stack(list(terms.values())).sum()
+        size = len(batch["image"])
+        self.log_dict({f"train_loss_{name}": term.detach() for name, term in terms.items()}, batch_size=size)
+        self.log("train_loss_total", total.detach(), on_step=True, on_epoch=True, batch_size=size)
+        self.log("learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"], batch_size=size)
+        return total
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Log the loss of one batch, count its overlap, and return the probabilities (B, O, Z, Y, X)."""
+        logits = self(batch["image"])
+        terms = self.criterion(logits, batch["label"], batch["valid"])
+        named = {f"val_loss_{name}": term for name, term in terms.items()}
+        named["val_loss_total"] = torch.stack(list(terms.values())).sum()
+        self.log_dict(named, batch_size=len(batch["image"]), sync_dist=True)
+        probability = torch.sigmoid(logits.float())
+        self.overlap.add(probability, batch["label"], batch["valid"], self.config.decoding.threshold)
+        return probability
+
+    def on_validation_epoch_start(self) -> None:
+        """Count the overlap of this validation anew."""
+        self.overlap = Overlap()
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the Jaccard index over all validation voxels; none is logged where nothing is foreground."""
+        counts = self.trainer.strategy.reduce(self.overlap.counts.to(self.device), reduce_op="sum")
+        if counts[1] > 0:
+            self.log("val_jaccard", counts[0] / counts[1])
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """Build the optimizer and the scheduler of the settings."""
+        optimizer: Optimizer = build_optimizer(self.model, self.config.optimization.optimizer)
+        scheduler = build_scheduler(optimizer, self.config.optimization)
+        interval = self.config.optimization.scheduler.interval
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": interval}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Put the settings into the checkpoint, as plain values that load without this package."""
+        checkpoint[SETTINGS_KEY] = as_plain(self.config)
+
+
+@final
+class Overlap:
+    """Intersection and union of predicted and annotated foreground, summed over batches."""
+
+    def __init__(self) -> None:
+        self.counts = torch.zeros(2, dtype=torch.float64)
+
+    def add(self, probability: Tensor, label: Tensor, valid: Tensor, threshold: float) -> None:
+        """Count one batch (B, C, Z, Y, X); voxels where `valid` (B, 1, Z, Y, X) is 0 do not count."""
+        if probability.shape != label.shape:
+            return
+        annotated = valid > 0
+        predicted, truth = (probability >= threshold) & annotated, (label > 0.5) & annotated
+        counts = torch.stack([(predicted & truth).sum(), (predicted | truth).sum()])
+        self.counts = self.counts.to(counts.device) + counts

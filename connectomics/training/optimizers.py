@@ -1,0 +1,46 @@
+"""Optimizers and the course of the learning rate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from math import ceil, cos, pi
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+
+from connectomics.config.optimization import OptimizationConfig, OptimizerConfig
+from connectomics.lookup import pick
+
+OPTIMIZERS: Mapping[str, Callable[..., Optimizer]] = {"AdamW": torch.optim.AdamW, "Adam": torch.optim.Adam}
+"""`optimization.optimizer.name` to the optimizer."""
+
+Course = Callable[[float, float], float]
+"""Share of the run that is done, and lowest factor, to the factor of the learning rate."""
+
+SCHEDULERS: Mapping[str, Course] = {
+    "CosineAnnealingLR": lambda done, low: low + (1 - low) * (1 + cos(pi * done)) / 2,
+    "LinearLR": lambda done, low: 1 - (1 - low) * done,
+    "ConstantLR": lambda done, low: 1.0,
+}
+"""`optimization.scheduler.name` to the course of the learning rate; after `t_max` it stays at `min_lr`."""
+
+
+def build_optimizer(model: nn.Module, config: OptimizerConfig) -> Optimizer:
+    """Build the optimizer of a network; weight decay spares biases and normalisation."""
+    weights = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
+    others = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
+    groups = [{"params": weights, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    make = pick(OPTIMIZERS, config.name, "optimization.optimizer.name")
+    return make([group for group in groups if group["params"]], lr=config.lr, eps=config.eps, betas=config.betas)
+
+
+def build_scheduler(optimizer: Optimizer, config: OptimizationConfig) -> LRScheduler:
+    """Build the scheduler; it is stepped after every optimizer step or epoch, as `interval` says."""
+    scheduler = config.scheduler
+    course = pick(SCHEDULERS, scheduler.name, "optimization.scheduler.name")
+    whole = config.max_steps if scheduler.interval == "step" else ceil(config.max_steps / config.n_steps_per_epoch)
+    length = scheduler.params.t_max or whole
+    low = scheduler.min_lr / config.optimizer.lr
+    return LambdaLR(optimizer, lambda done: course(min(done / length, 1.0), low))

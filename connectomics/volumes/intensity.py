@@ -1,0 +1,104 @@
+"""The one way in which raw grey values become numbers for the network, in every mode."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import ceil, floor
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from connectomics.errors import VolumeError
+from connectomics.geometry import Box
+from connectomics.volumes.source import VolumeSource
+
+BINS = 65_536
+SLAB_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class IntensityRange:
+    """The grey values of a volume that become 0 and 1; what lies beyond them is clipped."""
+
+    low: float
+    high: float
+    clips: bool = True
+    """False where values pass unchanged (`normalize: none`)."""
+
+    def scale(self, voxels: npt.NDArray) -> npt.NDArray[np.float32]:
+        """Return the voxels as float32, scaled."""
+        if not self.clips:
+            return voxels.astype(np.float32)
+        scaled = (voxels.astype(np.float32) - np.float32(self.low)) * self.gain
+        return np.clip(scaled, 0, 1, out=scaled)
+
+    @property
+    def gain(self) -> np.float32:
+        """What a grey value above `low` is multiplied by."""
+        return np.float32(1 / (self.high - self.low)) if self.high > self.low else np.float32(1)
+
+
+def measure_intensity(
+    source: VolumeSource, normalize: Literal["0-1", "none"], low_share: float, high_share: float
+) -> IntensityRange:
+    """Find the grey values that become 0 and 1, from all voxels of the volume.
+
+    Args:
+        source: The image.
+        normalize: "0-1", or "none" for values that pass unchanged.
+        low_share: Share of the voxels, in [0, 1], below the value that becomes 0; 0 is the minimum.
+        high_share: Share of the voxels, in [0, 1], up to the value that becomes 1; 1 is the maximum.
+
+    Returns:
+        The range; exact for integers of up to 16 bits and for shares 0 and 1, else to 1/65,536 of the full range.
+
+    Raises:
+        VolumeError: If a floating-point image holds NaN or infinity; the message says where the first one is.
+    """
+    minimum, maximum = _extremes(source)
+    if normalize == "none":
+        return IntensityRange(0.0, 1.0, clips=False)
+    if (low_share, high_share) == (0.0, 1.0) or minimum == maximum:
+        return IntensityRange(minimum, maximum)
+    counts, edges = _histogram(source, minimum, maximum)
+    below = np.cumsum(counts)
+    last = int(below[-1]) - 1
+    low = edges[np.searchsorted(below, floor(low_share * last), side="right")]
+    high = edges[np.searchsorted(below, ceil(high_share * last), side="right")]
+    return IntensityRange(float(low), float(high))
+
+
+def _slabs(source: VolumeSource) -> Iterator[tuple[int, npt.NDArray]]:
+    """Yield the volume in slabs of whole sections, each about `SLAB_BYTES`, with the number of its first section."""
+    z, y, x = source.shape
+    depth = max(1, SLAB_BYTES // (source.info.channels * y * x * source.info.dtype.itemsize))
+    for start in range(0, z, depth):
+        yield start, source.read(Box((start, 0, 0), (min(start + depth, z), y, x)))
+
+
+def _extremes(source: VolumeSource) -> tuple[float, float]:
+    lows, highs = [], []
+    for start, slab in _slabs(source):
+        low, high = slab.min(), slab.max()
+        if not (np.isfinite(low) and np.isfinite(high)):
+            channel, z, y, x = (int(i) for i in np.argwhere(~np.isfinite(slab))[0])
+            raise VolumeError(
+                f"{source.info.location} holds {slab[channel, z, y, x]} at voxel (z, y, x) = {start + z, y, x}; "
+                "every grey value must be a finite number"
+            )
+        lows.append(float(low))
+        highs.append(float(high))
+    return min(lows), max(highs)
+
+
+def _histogram(source: VolumeSource, minimum: float, maximum: float) -> tuple[npt.NDArray, npt.NDArray]:
+    """Return voxel counts, and the grey value that each count stands for."""
+    counts = np.zeros(BINS, np.int64)
+    whole = source.info.dtype.kind in "iub" and maximum - minimum < BINS
+    step = 1.0 if whole else (maximum - minimum) / (BINS - 1)
+    for _, slab in _slabs(source):
+        bins = ((slab.reshape(-1).astype(np.float64) - minimum) / step).round().astype(np.int64)
+        counts += np.bincount(bins, minlength=BINS)
+    return counts, minimum + step * np.arange(BINS)

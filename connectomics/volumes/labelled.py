@@ -1,0 +1,137 @@
+"""The volumes of a stage, opened and checked against one another before a voxel is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from connectomics.config.data import VolumesConfig
+from connectomics.config.slices import parse_slice
+from connectomics.errors import VolumeError
+from connectomics.geometry import ZYX, Box
+from connectomics.volumes.labels import EXCLUDED
+from connectomics.volumes.read import open_volume, split_location
+from connectomics.volumes.source import CroppedSource, PlacedSource, Role, VolumeSource
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledSource:
+    """An image with its label and its mask of annotated voxels, all on one grid."""
+
+    name: str
+    """Stem of the image file, such as `im_A`; names every result."""
+    image: VolumeSource
+    label: VolumeSource | None
+    mask: VolumeSource | None
+
+
+def open_labelled(config: VolumesConfig, key: str, channels: int, need_label: bool) -> list[LabelledSource]:
+    """Open the volumes of one stage.
+
+    Args:
+        config: `data.train`, `data.val` or `data.test`.
+        key: The full dotted key of that section, for messages.
+        channels: How many channels an image must have.
+        need_label: Whether every image must have a label.
+
+    Raises:
+        VolumeError: If a file cannot be used, or image, label and mask do not lie on one grid.
+    """
+    if not config.image:
+        raise VolumeError(f"{key}.image names no volume; list one or more files there")
+    if need_label and not config.label:
+        raise VolumeError(f"{key}.label names no file, but the labels are needed{_remedy(key)}")
+    names = _names(config.image)
+    opened = [_open_one(config, key, i, name, need_label) for i, name in enumerate(names)]
+    for i, one in enumerate(opened):
+        if one.image.info.channels != channels:
+            raise VolumeError(
+                f"{key}.image[{i}]: {one.image.info.location} has {one.image.info.channels} channel(s), "
+                f"model.in_channels is {channels}"
+            )
+    return opened
+
+
+def _remedy(key: str) -> str:
+    return "; for volumes without labels set evaluation.enabled=false" if key.endswith("test") else ""
+
+
+def _names(locations: list[str]) -> list[str]:
+    """Return a name for each image: its stem, with its folder in front where two stems are the same."""
+    paths = [split_location(location)[0] for location in locations]
+    stems = [path.stem for path in paths]
+    names = [s if stems.count(s) == 1 else f"{p.parent.name}_{s}" for s, p in zip(stems, paths, strict=True)]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise VolumeError(f"two images would both be called {twice[0]!r}; their results could not be told apart")
+    return names
+
+
+def _open_one(config: VolumesConfig, key: str, i: int, name: str, need_label: bool) -> LabelledSource:
+    image = _open(config, key, "image", i)
+    if image.info.spacing_nm is None:
+        raise VolumeError(f"{image.info.location} does not state its voxel size; set {key}.resolution: [z, y, x] in nm")
+    label = _on_grid(_open(config, key, "label", i), image) if config.label and need_label else None
+    mask = _on_grid(_open(config, key, "mask", i), image) if config.mask else None
+    box = _crop_box(config, key, image)
+    if box is None:
+        return LabelledSource(name, image, label, mask)
+    cropped = [source if source is None else CroppedSource(source, box) for source in (image, label, mask)]
+    return LabelledSource(name, CroppedSource(image, box), cropped[1], cropped[2])
+
+
+def _open(config: VolumesConfig, key: str, role: Role, i: int) -> VolumeSource:
+    locations = {"image": config.image, "label": config.label, "mask": config.mask}[role]
+    try:
+        return open_volume(locations[i], role, config.resolution)
+    except VolumeError as error:
+        raise VolumeError(f"{key}.{role}[{i}]: {error}") from error
+
+
+def _crop_box(config: VolumesConfig, key: str, image: VolumeSource) -> Box | None:
+    if config.crop is None:
+        return None
+    ranges = [parse_slice(text, extent, f"{key}.crop") for text, extent in zip(config.crop, image.shape, strict=True)]
+    z, y, x = ranges
+    return Box((z.start, y.start, x.start), (z.stop, y.stop, x.stop))
+
+
+def _on_grid(other: VolumeSource, image: VolumeSource) -> VolumeSource:
+    """Return a label or mask on the grid of its image: as it is, or placed there by its `offset`.
+
+    A challenge file's labels may cover a part of a padded image; the rest counts as not annotated.
+    """
+    if other.info.channels != 1:
+        raise VolumeError(f"{other.info.location} has {other.info.channels} channels; a label or mask has one")
+    if other.info.spacing_nm != image.info.spacing_nm and other.info.spacing_nm is not None:
+        raise VolumeError(
+            f"{other.info.location} has voxels of {other.info.spacing_nm} nm, its image "
+            f"{image.info.location} has {image.info.spacing_nm} nm"
+        )
+    at = _relative_position(other, image)
+    if other.shape == image.shape and at == (0, 0, 0):
+        return other
+    if other.info.layout == "cremi":
+        return PlacedSource(other, image.shape, at, fill=EXCLUDED)
+    if other.shape != image.shape:
+        raise VolumeError(
+            f"{other.info.location} has shape {other.shape}, its image {image.info.location} has {image.shape}; "
+            "they must be the same"
+        )
+    raise VolumeError(
+        f"{other.info.location} lies {at} voxels away from its image {image.info.location} by their attributes "
+        "`offset`; they must be the same"
+    )
+
+
+def _relative_position(other: VolumeSource, image: VolumeSource) -> ZYX:
+    spacing = image.info.spacing_nm or (1.0, 1.0, 1.0)
+    distance = np.subtract(other.info.offset_nm, image.info.offset_nm) / spacing
+    z, y, x = (round(float(d)) for d in distance)
+    if not np.allclose(distance, (z, y, x), atol=0.01):
+        raise VolumeError(
+            f"{other.info.location} is {tuple(distance)} voxels away from its image by their attributes `offset`; "
+            "that must be a whole number of voxels"
+        )
+    return z, y, x

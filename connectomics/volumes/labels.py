@@ -1,0 +1,83 @@
+"""What label ids mean: a cleft, the background, or a voxel that does not count; told apart before any cast."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from connectomics.errors import VolumeError
+from connectomics.lookup import pick
+from connectomics.volumes.source import Layout
+
+CREMI_BACKGROUND = 0xFFFFFFFFFFFFFFFF
+"""A challenge file's id for voxels outside every cleft."""
+
+EXCLUDED = 0xFFFFFFFFFFFFFFFE
+"""A challenge file's id for voxels that nobody annotated; they count neither as cleft nor as background."""
+
+OUTSIDE = 0xFFFFFFFFFFFFFFFD
+"""What alignment tools write beyond the data of a challenge file; it counts like `EXCLUDED`."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CleftLabel:
+    """A label without its ids.
+
+    Attributes:
+        foreground: Cleft voxels, bool, in the shape of the ids; False wherever `annotated` is.
+        annotated: Voxels that count, bool, same shape; None when all of them do.
+    """
+
+    foreground: NDArray[np.bool_]
+    annotated: NDArray[np.bool_] | None
+
+
+def split_clefts(ids: NDArray, layout: Layout) -> CleftLabel:
+    """Tell cleft voxels, background and excluded voxels apart.
+
+    Nothing wider than one byte a voxel is allocated.
+
+    Args:
+        ids: Labels as they are stored, (Z, Y, X) or any other shape.
+        layout: How the ids are meant. In "cremi" 0 is an id like any other and 0xffffffffffffffff the background; in
+            "main" 0 is the background.
+
+    Raises:
+        VolumeError: If the ids are of a type, or hold a value, that cannot mean what `layout` says.
+        ConfigError: If `layout` is neither.
+    """
+    return pick(LAYOUTS, layout, "layout")(ids)
+
+
+def _split_main(ids: NDArray) -> CleftLabel:
+    if ids.dtype.kind not in "bui":
+        raise VolumeError(f"the label is {ids.dtype}; ids are whole numbers, and a probability map is not a label")
+    if ids.dtype.kind == "i" and ids.size and ids.min() < 0:
+        raise VolumeError(
+            f"the label holds the id {ids.min()}; no id is negative. A CREMI challenge file that was cast to "
+            f"{ids.dtype} looks like this: give the uint64 file itself"
+        )
+    if ids.dtype.kind == "u" and ids.dtype.itemsize == 8 and ids.size and ids.max() >= OUTSIDE:
+        raise VolumeError(
+            f"the label holds {int(ids.max()):#x}, a marker of CREMI challenge files; with 0 for the background that "
+            'would be a cleft. Its layout is "cremi"'
+        )
+    return CleftLabel(ids != 0, None)
+
+
+def _split_cremi(ids: NDArray) -> CleftLabel:
+    if ids.dtype.kind != "u" or ids.dtype.itemsize != 8:
+        raise VolumeError(
+            f"the label is {ids.dtype}; ids of a CREMI challenge file are uint64: in a copy of any other type, int64 "
+            f"too, no voxel equals the background {CREMI_BACKGROUND:#x}"
+        )
+    foreground = ids < np.uint64(OUTSIDE)
+    annotated = ids == np.uint64(CREMI_BACKGROUND)
+    np.logical_or(annotated, foreground, out=annotated)
+    return CleftLabel(foreground, None if annotated.all() else annotated)
+
+
+LAYOUTS: Mapping[str, Callable[[NDArray], CleftLabel]] = {"main": _split_main, "cremi": _split_cremi}

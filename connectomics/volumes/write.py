@@ -1,0 +1,191 @@
+"""Write a volume section by section; it appears under its name only when it is whole."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, final
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+import zarr
+
+from connectomics.errors import VolumeError
+from connectomics.geometry import ZYX
+from connectomics.volumes.chunks import CHUNK, LEVEL, chunk_shape, cut_chunks, deflate
+
+THREADS = min(16, os.cpu_count() or 1)
+"""That compress chunks."""
+
+
+class Store(ABC):
+    """An open file with one dataset, `main`, that takes layers: sections from a multiple of the chunk's depth on."""
+
+    @abstractmethod
+    def write_layer(self, z: int, layer: npt.NDArray) -> None:
+        """Write a layer (n, Y, X) or (C, n, Y, X) that begins at section `z`."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Finish the file."""
+
+
+@final
+class HDF5Store(Store):
+    """A new HDF5 file whose chunks are compressed by all cores and written as they are."""
+
+    def __init__(self, path: Path, shape: tuple[int, ...], dtype: np.dtype, attributes: Mapping[str, Any]) -> None:
+        self._chunk = chunk_shape(shape)
+        self._file = h5py.File(path, "w")
+        self._dataset = self._file.create_dataset("main", shape, dtype, chunks=self._chunk, compression="gzip",
+                                                  compression_opts=LEVEL, shuffle=True)  # fmt: skip
+        self._dataset.attrs.update(attributes)
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="deflate")
+
+    def write_layer(self, z: int, layer: npt.NDArray) -> None:
+        """Compress the chunks of a layer in parallel, and write them."""
+        starts, chunks = zip(*cut_chunks(layer, self._chunk), strict=True)
+        for start, compressed in zip(starts, self._pool.map(deflate, chunks), strict=True):
+            self._dataset.id.write_direct_chunk((*start[:-3], z, *start[-2:]), compressed)
+
+    def close(self) -> None:
+        """Finish the file."""
+        self._pool.shutdown()
+        self._file.close()
+
+
+@final
+class ZarrStore(Store):
+    """A new Zarr 3 store."""
+
+    def __init__(self, path: Path, shape: tuple[int, ...], dtype: np.dtype, attributes: Mapping[str, Any]) -> None:
+        group = zarr.open_group(str(path), mode="w", zarr_format=3)
+        self._array = group.create_array("main", shape=shape, dtype=dtype, chunks=chunk_shape(shape))
+        self._array.attrs.update({name: _as_json(value) for name, value in attributes.items()})
+
+    def write_layer(self, z: int, layer: npt.NDArray) -> None:
+        """Write the chunks of a layer, which Zarr compresses."""
+        self._array[..., z : z + layer.shape[-3], :, :] = layer
+
+    def close(self) -> None:
+        """Do nothing; every chunk is a file that is closed already."""
+
+
+WRITERS: Mapping[str, tuple[str, Callable[..., Store]]] = {"h5": (".h5", HDF5Store), "zarr": (".zarr", ZarrStore)}
+"""`inference.save_backend` to the suffix and to what makes a new file."""
+
+
+@final
+class VolumeWriter:
+    """Writes dataset `main` of a new file under a temporary name, and renames it when whole.
+
+    Use it as a context: leaving it by an exception removes what was written.
+    """
+
+    def __init__(
+        self, path: Path, channels: int, shape: ZYX, dtype: npt.DTypeLike, attributes: Mapping[str, Any]
+    ) -> None:
+        """Prepare to write `path`.
+
+        Args:
+            path: Final name; its suffix is that of one of `WRITERS`.
+            channels: One channel makes a (Z, Y, X) dataset, more a (C, Z, Y, X) one.
+            shape: Extent along (z, y, x), in voxels.
+            dtype: Type of the voxels.
+            attributes: Stored with the dataset: `resolution` and `offset` in nm, ...
+        """
+        self._path, self._partial = path, path.with_name(f".{path.name}.partial")
+        self._make = next(make for suffix, make in WRITERS.values() if suffix == path.suffix)
+        self._shape = shape if channels == 1 else (channels, *shape)
+        self._dtype, self._attributes = np.dtype(dtype), attributes
+        self._store: Store | None = None
+        self._layer = np.empty((*self._shape[:-3], min(CHUNK[0], shape[0]), *shape[1:]), self._dtype)
+        self._next = 0  # the section that comes next
+
+    def __enter__(self) -> Self:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            remove_path(self._partial)
+            self._store = self._make(self._partial, self._shape, self._dtype, self._attributes)
+        except OSError as error:
+            raise VolumeError(f"{self._path} cannot be written: {error}") from error
+        return self
+
+    def write(self, z: int, sections: npt.NDArray) -> None:
+        """Write sections (C, n, Y, X) beginning at section `z`, which follow those that were written before.
+
+        Raises:
+            VolumeError: If the disk does not take them.
+        """
+        if z != self._next:
+            raise ValueError(f"section {z} was given to {self._path}, {self._next} comes next")
+        voxels = sections[0] if len(self._shape) == 3 else sections
+        depth = self._layer.shape[-3]
+        taken = 0
+        while taken < sections.shape[1]:
+            filled = self._next % depth
+            n = min(depth - filled, sections.shape[1] - taken)
+            self._layer[..., filled : filled + n, :, :] = voxels[..., taken : taken + n, :, :]
+            self._next, taken = self._next + n, taken + n
+            if filled + n == depth or self._next == self._shape[-3]:
+                self._write_layer(self._next - filled - n, self._layer[..., : filled + n, :, :])
+
+    def _write_layer(self, z: int, layer: npt.NDArray) -> None:
+        assert self._store is not None
+        try:
+            self._store.write_layer(z, layer)
+        except (OSError, RuntimeError) as error:
+            raise VolumeError(f"{self._path} cannot be written at section {z}: {error}") from error
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        assert self._store is not None
+        if error is not None:
+            with suppress(OSError, RuntimeError):
+                self._store.close()
+            remove_path(self._partial)
+            return
+        try:
+            if self._next != self._shape[-3]:
+                raise ValueError(f"{self._path} has {self._shape[-3]} sections, {self._next} were written")
+            self._store.close()
+            _replace(self._partial, self._path)
+        except (OSError, RuntimeError) as failure:
+            raise VolumeError(f"{self._path} cannot be written: {failure}") from failure
+        finally:
+            remove_path(self._partial)
+
+
+def write_volume(path: Path, voxels: npt.NDArray, attributes: Mapping[str, Any]) -> None:
+    """Write an array (Z, Y, X) or (C, Z, Y, X) as dataset `main` of a new file."""
+    whole = voxels if voxels.ndim == 4 else voxels[np.newaxis]
+    channels, z, y, x = whole.shape
+    with VolumeWriter(path, channels, (z, y, x), voxels.dtype, attributes) as writer:
+        writer.write(0, whole)
+
+
+def remove_path(path: Path) -> None:
+    """Remove a file or a folder; it may be missing."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _replace(source: Path, target: Path) -> None:
+    """Rename, also over a folder, which a file system replaces only when it is empty."""
+    if target.is_dir():
+        shutil.rmtree(target)
+    os.replace(source, target)
+
+
+def _as_json(value: Any) -> Any:
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value

@@ -1,0 +1,86 @@
+import pytest
+import torch
+
+from connectomics.config.model import LossConfig, LossTermConfig
+from connectomics.errors import ConfigError
+from connectomics.losses import Criterion
+from connectomics.losses.cross_entropy import WeightedBCEWithLogitsLoss
+from connectomics.losses.overlap import DiceLoss
+
+BCE, DICE = "WeightedBCEWithLogitsLoss", "DiceLoss"
+
+
+def patch(channels: int = 1) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, channels, 3, 4, 5, generator=generator)
+    target = (torch.rand(2, channels, 3, 4, 5, generator=generator) > 0.5).float()
+    valid = (torch.rand(2, 1, 3, 4, 5, generator=generator) > 0.3).float()
+    return logits, target, valid
+
+
+@pytest.mark.parametrize("loss", [WeightedBCEWithLogitsLoss(), DiceLoss(), DiceLoss(batch=True)])
+def test_voxels_that_are_not_annotated_do_not_count(loss: torch.nn.Module) -> None:
+    logits, target, valid = patch()
+    elsewhere = torch.where(valid > 0, logits, torch.full_like(logits, 9.0))
+    torch.testing.assert_close(loss(elsewhere, 1 - target * valid - (1 - target) * valid + 0 * target, 0 * valid),
+                               loss(logits, target, 0 * valid))  # fmt: skip
+    torch.testing.assert_close(loss(elsewhere, target, valid), loss(logits, target, valid))
+
+
+def test_cross_entropy_is_the_mean_over_annotated_voxels() -> None:
+    logits, target, valid = patch(2)
+    by_hand = -(target * logits.sigmoid().log() + (1 - target) * (1 - logits.sigmoid()).log())
+    mean = by_hand[valid.expand_as(by_hand) > 0].mean()
+    torch.testing.assert_close(WeightedBCEWithLogitsLoss()(logits, target, valid), mean)
+
+
+def test_foreground_weighs_as_much_as_pos_weight_says() -> None:
+    logits, ones = torch.zeros(1, 1, 1, 1, 2), torch.ones(1, 1, 1, 1, 2)
+    assert WeightedBCEWithLogitsLoss(5.0)(logits, ones, ones) == 5 * WeightedBCEWithLogitsLoss()(logits, ones, ones)
+
+
+def test_dice_is_zero_for_the_truth_and_one_for_its_complement() -> None:
+    _, target, _ = patch()
+    everywhere = torch.ones_like(target)
+    assert DiceLoss()(100 * (target - 0.5), target, everywhere) == pytest.approx(0, abs=1e-4)
+    assert DiceLoss()(100 * (0.5 - target), target, everywhere) == pytest.approx(1, abs=1e-4)
+
+
+def test_dice_of_nothing_where_nothing_is_costs_nothing() -> None:
+    nothing = torch.zeros(1, 1, 2, 3, 4)
+    assert DiceLoss(sigmoid=False)(nothing, nothing, nothing + 1) == pytest.approx(0, abs=1e-6)
+
+
+def test_terms_are_weighted_named_and_see_their_channels() -> None:
+    logits, target, valid = patch(3)
+    config = LossConfig(losses=[
+        LossTermConfig(function=BCE, weight=2.0, pred_slice="0:1", target_slice="2:3"),
+        LossTermConfig(function=BCE, pred_slice="1:", target_slice=":2"),
+        LossTermConfig(function=DICE, weight=0.5),
+    ])  # fmt: skip
+    terms = Criterion(config, out_channels=3, target_channels=3)(logits, target, valid)
+    assert list(terms) == [BCE, f"{BCE}_2", DICE]
+    torch.testing.assert_close(terms[BCE], 2 * WeightedBCEWithLogitsLoss()(logits[:, :1], target[:, 2:], valid))
+    torch.testing.assert_close(terms[f"{BCE}_2"], WeightedBCEWithLogitsLoss()(logits[:, 1:], target[:, :2], valid))
+    torch.testing.assert_close(terms[DICE], 0.5 * DiceLoss()(logits, target, valid))
+
+
+def test_the_loss_is_computed_in_float32_whatever_the_network_gives() -> None:
+    logits, target, valid = patch()
+    terms = Criterion(LossConfig(), 1, 1)(logits.bfloat16(), target, valid > 0)
+    assert all(term.dtype == torch.float32 for term in terms.values())
+
+
+@pytest.mark.parametrize(
+    ("term", "says"),
+    [
+        (LossTermConfig(function="DiceLos"), r"losses\[0\]\.function is 'DiceLos'; .* did you mean 'DiceLoss'"),
+        (LossTermConfig(function=DICE, kwargs={"sigmoids": True}), r"kwargs\.sigmoids is not an argument of DiceLoss; did"),
+        (LossTermConfig(function=BCE, kwargs={"pos_weight": "much"}), "do not fit WeightedBCEWithLogitsLoss"),
+        (LossTermConfig(function=BCE, pred_slice="0:2"), "2 channel"),
+        (LossTermConfig(function=BCE, pred_slice="0:9"), "does not lie within the 2"),
+    ],
+)
+def test_a_loss_that_cannot_be_is_refused(term: LossTermConfig, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        Criterion(LossConfig(losses=[term]), out_channels=2, target_channels=1)

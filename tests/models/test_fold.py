@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from connectomics.config.model import ModelConfig, RSUNetConfig
+from connectomics.models import build_model
+from connectomics.models.fold import fold_batch_norm
+
+
+def trained(memory_format: str = "channels_last_3d", norm: str = "batch") -> nn.Module:
+    """Return a small network whose norms have the statistics and weights of a trained one."""
+    torch.manual_seed(3)
+    settings = RSUNetConfig(filters=[4, 6, 8], down_factors=[(1, 2, 2)] * 2, norm=norm, num_groups=2)
+    network = build_model(ModelConfig(rsunet=settings, memory_format=memory_format))
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm3d):
+            nn.init.uniform_(module.weight, 0.5, 2)
+            nn.init.normal_(module.bias)
+            nn.init.normal_(module.running_mean)
+            nn.init.uniform_(module.running_var, 0.3, 3)
+    return network.eval()
+
+
+@pytest.mark.parametrize("memory_format", ["channels_last_3d", "contiguous"])
+def test_a_folded_network_computes_the_same(memory_format) -> None:
+    network = trained(memory_format).double()
+    image = torch.rand(2, 1, 5, 16, 24, dtype=torch.float64)
+    with torch.inference_mode():
+        torch.testing.assert_close(fold_batch_norm(network)(image), network(image), rtol=1e-9, atol=1e-9)
+
+
+def test_in_single_precision_probabilities_stay_the_same() -> None:
+    network, image = trained(), torch.rand(2, 1, 5, 16, 24)
+    with torch.inference_mode():
+        folded, unfolded = fold_batch_norm(network)(image).sigmoid(), network(image).sigmoid()
+    torch.testing.assert_close(folded, unfolded, rtol=0, atol=1e-5)
+
+
+def test_one_batch_norm_of_every_block_is_folded() -> None:
+    def count(network: nn.Module) -> int:
+        return sum(isinstance(module, nn.BatchNorm3d) for module in network.modules())
+
+    network = trained()
+    assert count(network) == 5 * 4 + 1
+    assert count(fold_batch_norm(network)) == 5 * 3 + 1
+    assert count(network) == 5 * 4 + 1
+
+
+@pytest.mark.parametrize("norm", ["group", "instance", "none"])
+def test_other_norms_are_left_as_they_are(norm) -> None:
+    network = trained(norm=norm)
+    image = torch.rand(1, 1, 3, 16, 16)
+    with torch.inference_mode():
+        torch.testing.assert_close(fold_batch_norm(network)(image), network(image), rtol=0, atol=0)

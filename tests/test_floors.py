@@ -1,0 +1,69 @@
+"""Imports go downward only: the complete table of what may import what."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "connectomics"
+
+GROUND = {"errors", "lookup", "geometry"}
+MAY_IMPORT: dict[str, set[str]] = {
+    "errors": set(),
+    "geometry": set(),
+    "lookup": {"errors"},
+    "config": GROUND,
+    "volumes": GROUND | {"config"},
+    "models": GROUND | {"config"},
+    "losses": GROUND | {"config"},
+    "metrics": GROUND,
+    "decoding": GROUND | {"config"},
+    "data": GROUND | {"config", "volumes"},
+    "inference": GROUND | {"config", "volumes"},
+    "reports": GROUND | {"config", "volumes", "metrics", "decoding"},
+    "training": GROUND | {"config", "volumes", "models", "losses", "metrics", "decoding", "data", "reports"},
+    "runs": GROUND
+    | {"config", "volumes", "models", "losses", "metrics", "decoding", "data", "inference", "reports", "training"},
+}
+HEAVY = {"torch", "numpy", "pytorch_lightning", "monai", "h5py", "scipy", "cv2"}
+
+
+def modules() -> list[Path]:
+    return sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+
+
+def room_of(path: Path) -> str:
+    first = path.relative_to(PACKAGE).parts[0]
+    return first.removesuffix(".py")
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Yield the full name of every module that a file imports, deferred imports included."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_every_room_has_its_floor() -> None:
+    assert {room_of(path) for path in modules()} == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_downward_only(path: Path) -> None:
+    room = room_of(path)
+    used = {name.split(".")[1] for name in imported(path) if name.startswith("connectomics.")} - {room, "__version__"}
+    assert used <= MAY_IMPORT[room]
+
+
+@pytest.mark.parametrize("path", [p for p in modules() if room_of(p) in GROUND | {"config"}], ids=lambda p: p.name)
+def test_the_settings_need_nothing_heavy(path: Path) -> None:
+    assert {name.split(".")[0] for name in imported(path)}.isdisjoint(HEAVY)
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_file_holds_one_idea(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
