@@ -52,11 +52,10 @@ class PlainRSUNet(nn.Module):
         kernels = [config.kernel_2d if d < config.depth_2d else (3, 3, 3) for d in range(len(f))]
         self.stem = _Block(in_channels, f[0], kernels[0])
         self.downs = nn.ModuleList(
-            nn.Sequential(nn.MaxPool3d(factor), _Block(f[d], f[d + 1], kernels[d + 1])) for d, factor in enumerate(factors)
+            nn.Sequential(nn.MaxPool3d(factor), _Block(f[d], f[d + 1], kernels[d + 1]))
+            for d, factor in enumerate(factors)
         )
-        self.ups = nn.ModuleList(
-            _Up(f[d + 1], f[d], factors[d], kernels[d]) for d in reversed(range(len(factors)))
-        )
+        self.ups = nn.ModuleList(_Up(f[d + 1], f[d], factors[d], kernels[d]) for d in reversed(range(len(factors))))
         self.head = nn.Sequential(_norm_act(f[0]), _conv(f[0], out_channels, (1, 1, 1), bias=True))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -71,6 +71,9 @@ class InferenceConfig:
     window: WindowConfig = field(default_factory=WindowConfig)
     model: InferenceModelConfig = field(default_factory=InferenceModelConfig)
     test_time_augmentation: TestTimeAugmentationConfig = field(default_factory=TestTimeAugmentationConfig)
+    block_size: tuple[int, int] | None = None
+    """Extent along (y, x), in voxels, of the blocks in which a plane is predicted that is too large for the memory:
+    multiples of 250, the chunks of the saved file. Null is whole planes."""
     save_results: bool = True
     """Write the prediction and the mask; false only measures."""
     save_dtype: Literal["float32", "float16", "uint8"] = "float32"

@@ -18,7 +18,7 @@ def parse_overrides(texts: Sequence[str]) -> list[Assignment]:
     """Parse `key=value` arguments.
 
     Args:
-        texts: Arguments of the command line, such as `optimization.optimizer.lr=3e-4` or `data.train.image=[a.h5,b.h5]`.
+        texts: Arguments of the command line, such as `system.seed=1` or `data.train.image=[a.h5,b.h5]`.
 
     Returns:
         Segments and value of each, in the order given.

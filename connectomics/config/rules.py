@@ -41,6 +41,11 @@ def _ordered(key: str, low: float) -> Rule:
     return Rule(key, f"[low, high] with {low:g} <= low <= high", lambda v, c: low <= v[0] <= v[1])
 
 
+def _needs_unit_range(key: str) -> Rule:
+    text = 'false where data.image_transform.normalize is "none": it takes grey values in [0, 1]'
+    return Rule(key, text, lambda v, c: not v or c.data.image_transform.normalize == "0-1")
+
+
 def _crop(stage: str) -> Rule:
     key = f"data.{stage}.crop"
     text = 'null or three slices along (z, y, x), such as [":-20", ":", ":"]'
@@ -133,12 +138,14 @@ RULES: tuple[Rule, ...] = (
     _probability(f"{AUG}.motion_blur.prob"),
     _at_least(f"{AUG}.motion_blur.sections", 1),
     Rule(f"{AUG}.motion_blur.kernel_size", "an odd number of at least 3", lambda v, c: v >= 3 and v % 2 == 1),
+    _needs_unit_range(f"{AUG}.cut_noise.enabled"),
     _probability(f"{AUG}.cut_noise.prob"),
     Rule(f"{AUG}.cut_noise.length_ratio", "a share, more than 0, at most 1", lambda v, c: 0 < v <= 1),
     _at_least(f"{AUG}.cut_noise.noise_scale", 0),
     _probability(f"{AUG}.cut_blur.prob"),
     Rule(f"{AUG}.cut_blur.length_ratio", "a share, more than 0, at most 1", lambda v, c: 0 < v <= 1),
     _ordered(f"{AUG}.cut_blur.down_ratio_range", low=1),
+    _needs_unit_range(f"{AUG}.intensity.enabled"),
     _probability(f"{AUG}.intensity.gaussian_noise_prob"),
     _at_least(f"{AUG}.intensity.gaussian_noise_std", 0),
     _probability(f"{AUG}.intensity.shift_intensity_prob"),
@@ -184,6 +191,8 @@ RULES: tuple[Rule, ...] = (
          "[] where the network is coarser along y than along x, or the other way round (model.rsunet.down_factors)",
          lambda v, c: not v or total_factor(c)[1] == total_factor(c)[2]),
     Rule("inference.test_time_augmentation.views_per_window", "null or at least 1", lambda v, c: v is None or v >= 1),
+    Rule("inference.block_size", "null or two multiples of 250",
+         lambda v, c: v is None or all(n > 0 and n % 250 == 0 for n in v)),
     Rule("decoding.threshold", "between 0 and 1", lambda v, c: 0 < v < 1),
     Rule("evaluation.metrics", "one or more names", lambda v, c: len(v) > 0 and len(set(v)) == len(v)),
 )

@@ -95,15 +95,13 @@ class TrainingLoader(DataLoader[Sample]):
 
 
 def loader_options(num_workers: int, pin_memory: bool) -> dict[str, Any]:
-    """Return how a loader runs its workers; forked, they share the volumes that are in memory."""
+    """Return how a loader runs its workers; forked, they share the volumes that are in memory.
+
+    This process gives up OpenCV's threads before it forks: a worker would inherit their locks without the threads, and
+    wait for them for ever. So a worker keeps to one core, as torch makes sure for itself.
+    """
     options: dict[str, Any] = {"num_workers": num_workers, "pin_memory": pin_memory}
     if num_workers > 0:
-        options |= {
-            "persistent_workers": True, "multiprocessing_context": "fork", "worker_init_fn": take_one_thread,
-        }  # fmt: skip
+        cv2.setNumThreads(1)
+        options |= {"persistent_workers": True, "multiprocessing_context": "fork"}
     return options
-
-
-def take_one_thread(_worker: int) -> None:
-    """Keep a worker to one core; torch does so by itself, OpenCV does not."""
-    cv2.setNumThreads(1)

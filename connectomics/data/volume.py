@@ -13,8 +13,8 @@ from connectomics.config.data import ImageTransformConfig
 from connectomics.data.targets import NOT_ANNOTATED, Target
 from connectomics.errors import VolumeError
 from connectomics.geometry import ZYX, Box
-from connectomics.volumes.intensity import IntensityRange, measure_intensity
-from connectomics.volumes.labelled import LabelledSource
+from connectomics.volumes.intensity import IntensityRange
+from connectomics.volumes.labelled import LabelledSource, measure_image
 from connectomics.volumes.source import ArraySource, VolumeSource
 
 SECTIONS_AT_ONCE = 8
@@ -87,8 +87,7 @@ def open_learning_volume(
     codes: VolumeSource = CodedLabel(source.label, source.mask, target)
     if preload:
         image, codes = ArraySource(image.read_all(), image.info), _encoded(codes)
-    shares = transform.clip_percentile_low, transform.clip_percentile_high
-    intensity = measure_intensity(image, transform.normalize, *shares)
+    intensity = measure_image(source, transform)
     return LearningVolume(source.name, image, codes, intensity, _mean(image, intensity))
 
 

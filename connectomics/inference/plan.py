@@ -8,6 +8,7 @@ from typing import Literal
 from connectomics.config import Config
 from connectomics.config.inference import InferenceConfig
 from connectomics.config.rules import total_factor
+from connectomics.errors import ConfigError
 from connectomics.geometry import ZYX
 from connectomics.inference.activations import ChannelActivations, build_activations
 from connectomics.inference.blend import PROFILES, Profile
@@ -38,6 +39,8 @@ class InferencePlan:
     """How they are filled."""
     beyond: PadMode
     """What a window sees that is larger than the padded volume."""
+    block: tuple[int, int] | None
+    """Extent along (y, x) of the blocks in which a plane is predicted that is too large for the memory."""
     batch: int
     """Views of windows that go through the network together."""
     views: tuple[tuple[View, ...], ...]
@@ -70,20 +73,28 @@ def plan_inference(config: Config) -> InferencePlan:
     """Build the plan that `inference` and `data.data_transform` describe.
 
     Raises:
-        ConfigError: If a name is unknown, the channels do not fit `model.out_channels`, or the views cannot be shared.
+        ConfigError: If a name is unknown, the channels do not fit `model.out_channels`, the views cannot be shared,
+            or blocks are asked for together with whole planes.
     """
     inference, border = config.inference, config.data.data_transform
     window, fast = inference.window, inference.preset == "fast"
+    whole_plane = fast if window.whole_plane is None else window.whole_plane
+    if whole_plane and inference.block_size is not None:
+        raise ConfigError(
+            "inference.block_size cuts planes that inference.window.whole_plane, or inference.preset=fast, would take "
+            "whole; set it to null and lower inference.window.max_voxels, or set inference.window.whole_plane=false"
+        )
     return InferencePlan(
         window=window.window_size,
         overlap=window.overlap,
         profile=pick(PROFILES, window.blending, "inference.window.blending"),
-        whole_plane=fast if window.whole_plane is None else window.whole_plane,
+        whole_plane=whole_plane,
         max_voxels=window.max_voxels,
         factor=total_factor(config),
         pad=border.pad_size,
         pad_mode=border.pad_mode,
         beyond=window.padding_mode,
+        block=inference.block_size,
         batch=window.sw_batch_size,
         views=_view_groups(inference),
         ensemble=inference.test_time_augmentation.ensemble_mode,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import replace
 from queue import SimpleQueue
 from threading import Event, Lock
 
@@ -13,11 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from connectomics.errors import PredictionError
+from connectomics.geometry import Box
 from connectomics.inference.plan import InferencePlan
 from connectomics.inference.rows import Lane, predict_row
 from connectomics.inference.slabs import Share, read_slabs, scale_on, to_host
 from connectomics.inference.windows import WindowGrid
 from connectomics.volumes.intensity import IntensityRange
+from connectomics.volumes.sections import Sections, cut_plane
 from connectomics.volumes.source import VolumeSource
 
 OnProgress = Callable[[int, int], None]
@@ -27,16 +29,6 @@ OnNotice = Callable[[str], None]
 """Called with a sentence that the user should read; from the thread that computes."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Sections:
-    """Finished sections of a prediction."""
-
-    z: int
-    """Number of the first one in the volume."""
-    voxels: npt.NDArray[np.float32]
-    """(C, n, Y, X)."""
-
-
 def predict_volume(
     image: VolumeSource,
     intensity: IntensityRange,
@@ -44,13 +36,14 @@ def predict_volume(
     lanes: Sequence[Lane],
     on_progress: OnProgress = lambda done, total: None,
     on_notice: OnNotice = lambda sentence: None,
-    first_section: int = 0,
+    regions: Sequence[Box] | None = None,
 ) -> Iterator[Sections]:
     """Predict a volume; every section comes once, in order, as soon as it is finished.
 
     Each lane computes one row at a time in a thread of its own, and one more row is read ahead, so memory is bounded by
     a few window depths of sections, whatever the depth of the volume. The prediction does not depend, to the last bit,
-    on how many lanes there are, nor on `first_section`. Closing the iterator stops the lanes after their batch.
+    on how many lanes there are, nor on where in z a region begins. Closing the iterator stops the lanes after their
+    batch.
 
     Args:
         image: The volume, raw.
@@ -59,21 +52,22 @@ def predict_volume(
         lanes: Devices that share the work, each with the network.
         on_progress: Told after every batch.
         on_notice: Told when a device's memory is too small for a batch, which is then halved.
-        first_section: Where to begin; what lies before is not computed.
+        regions: What is predicted, one after the other; each is computed with all windows that cover it. None is the
+            whole volume, in blocks of `plan.block`.
 
     Raises:
         VolumeError: If a box of the image cannot be read.
         PredictionError: If the network gives a value that is no finite number.
         DeviceError: If a device's memory is too small for a single window.
     """
-    grid = plan.grid(image.shape)
-    rows = grid.rows(first_section)
-    counter = _Counter(on_progress, total=len(rows) * len(grid.plane()))
+    boxes = cut_plane(image.shape, plan.block) if regions is None else regions
+    grids = [replace(plan.grid(image.shape), region=box) for box in boxes]
+    counter = _Counter(on_progress, total=sum(len(grid.rows()) * len(grid.plane()) for grid in grids))
     idle: SimpleQueue[Lane] = SimpleQueue()
     for lane in lanes:
         idle.put(lane)
 
-    def compute(row: int, slab: npt.NDArray) -> Share:
+    def compute(grid: WindowGrid, row: int, slab: npt.NDArray) -> Share:
         lane = idle.get()
         try:
             scaled = scale_on(lane.device, slab, intensity)
@@ -81,13 +75,16 @@ def predict_volume(
         finally:
             idle.put(lane)
 
-    slabs = read_slabs(image, intensity, plan, grid, rows)
     with ThreadPoolExecutor(len(lanes), thread_name_prefix="lane") as pool:
         try:
-            shares = _in_order((pool.submit(compute, row, slab) for row, slab in zip(rows, slabs, strict=True)), lanes)
-            for sections in _stack(shares, grid, rows, first_section):
-                _require_finite(sections, image)
-                yield sections
+            for grid in grids:
+                slabs = read_slabs(image, intensity, plan, grid)
+                submitted = (
+                    pool.submit(compute, grid, row, slab) for row, slab in zip(grid.rows(), slabs, strict=True)
+                )
+                for sections in _stack(_in_order(submitted, lanes), grid):
+                    _require_finite(sections, image)
+                    yield sections
         finally:
             counter.stop.set()
             pool.shutdown(cancel_futures=True)
@@ -125,10 +122,9 @@ def _in_order(submitted: Iterator[Future[Share]], lanes: Sequence[Lane]) -> Iter
         yield waiting.popleft().result()()
 
 
-def _stack(
-    shares: Iterator[npt.NDArray[np.float32]], grid: WindowGrid, rows: range, first_section: int
-) -> Iterator[Sections]:
+def _stack(shares: Iterator[npt.NDArray[np.float32]], grid: WindowGrid) -> Iterator[Sections]:
     """Add up the shares that the rows have in each section; yield sections as soon as no later row covers them."""
+    rows = grid.rows()
     carried: npt.NDArray[np.float32] | None = None  # (C, n, Y, X), begins where the next share does
     for row, share in zip(rows, shares, strict=True):
         covered = grid.sections_of_row(row)
@@ -136,16 +132,16 @@ def _stack(
             share[:, : carried.shape[1]] += carried
         end = grid.sections_of_row(row + 1).start if row + 1 in rows else covered.stop
         finished, carried = share[:, : end - covered.start], share[:, end - covered.start :]
-        skipped = max(0, first_section - covered.start)
-        if finished.shape[1] > skipped:
-            yield Sections(covered.start + skipped, finished[:, skipped:])
+        if finished.shape[1] > 0:
+            yield Sections(covered.start, finished, grid.region.start[1:])
 
 
 def _require_finite(sections: Sections, image: VolumeSource) -> None:
     wrong = ~np.isfinite(sections.voxels)
     if wrong.any():
-        channel, z, y, x = (int(i) for i in np.argwhere(wrong)[0])
+        first = np.argwhere(wrong)[0]
+        z, y, x = (int(i) + start for i, start in zip(first[1:], sections.box.start, strict=True))
         raise PredictionError(
-            f"the network gave {sections.voxels[channel, z, y, x]} at voxel (z, y, x) = {sections.z + z, y, x} of "
+            f"the network gave {sections.voxels[tuple(first)]} at voxel (z, y, x) = {z, y, x} of "
             f"{image.info.location}; its weights are damaged, or inference.precision is too coarse for them"
         )

@@ -102,7 +102,7 @@ class _Canvas:
         self._weights_z = _on(device, grid.z.weights[row, self._inside])
         self._weights_y, self._weights_x = _on(device, grid.y.weights), _on(device, grid.x.weights)
         self._grid, self._corner = grid, grid.seen_by_row(row).start
-        self._blended = torch.zeros((plan.channels, len(sections), *grid.shape[1:]), device=device)
+        self._blended = torch.zeros((plan.channels, len(sections), *grid.region.shape[1:]), device=device)
 
     def window(self, image: Tensor, place: tuple[int, int]) -> Tensor:
         """Return the window at a place, (C, Z, Y, X), of what the row sees."""
@@ -111,9 +111,10 @@ class _Canvas:
         return image[:, :, y : y + self._grid.y.size, x : x + self._grid.x.size]
 
     def add(self, prediction: Tensor, place: tuple[int, int]) -> None:
-        """Add the weighted prediction of a window, (C, Z, Y, X); what lies outside the volume is dropped."""
-        ys, inside_y = _clipped(self._grid.y, place[0], self._grid.shape[1])
-        xs, inside_x = _clipped(self._grid.x, place[1], self._grid.shape[2])
+        """Add the weighted prediction of a window, (C, Z, Y, X); what lies outside the region is dropped."""
+        (_, y0, x0), (_, y1, x1) = self._grid.region.start, self._grid.region.stop
+        ys, inside_y = _clipped(self._grid.y, place[0], y0, y1)
+        xs, inside_x = _clipped(self._grid.x, place[1], x0, x1)
         weights = self._weights_y[place[0], inside_y, None] * self._weights_x[place[1], inside_x]
         self._blended[:, :, ys, xs].addcmul_(prediction[:, self._inside, inside_y, inside_x], weights)
 
@@ -126,11 +127,11 @@ def _on(device: torch.device, weights: NDArray[np.float32]) -> Tensor:
     return torch.from_numpy(weights).to(device)
 
 
-def _clipped(axis: AxisWindows, number: int, extent: int) -> tuple[slice, slice]:
-    """Return the part of an axis that a window covers inside the volume, and the same counted in the window."""
+def _clipped(axis: AxisWindows, number: int, low: int, high: int) -> tuple[slice, slice]:
+    """Return the part of a region from `low` to `high` that a window covers, and the same counted in the window."""
     start = axis.starts[number]
-    first, last = max(0, start), min(extent, start + axis.size)
-    return slice(first, last), slice(first - start, last - start)
+    first, last = max(low, start), min(high, start + axis.size)
+    return slice(first - low, last - low), slice(first - start, last - start)
 
 
 def _looks(row: int, plan: InferencePlan, grid: WindowGrid) -> Iterator[Look]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from connectomics.errors import PredictionError
 from connectomics.inference.plan import InferencePlan
-from connectomics.inference.predict import OnNotice, OnProgress, Sections, predict_volume
+from connectomics.inference.predict import OnNotice, OnProgress, predict_volume
 from connectomics.inference.rows import Lane
 from connectomics.volumes.intensity import IntensityRange
+from connectomics.volumes.sections import Sections
 from connectomics.volumes.source import VolumeSource
 from connectomics.volumes.stage import StagedVolume
 
@@ -71,7 +72,7 @@ def predict_into(
     """Predict a volume into `stage`; what is there already is not computed again.
 
     Args:
-        stage: The file in the making, entered.
+        stage: The file in the making, entered, with blocks of `plan.block`.
         saved: The type that it is made of.
         image: The rest are the arguments of `predict_volume`.
 
@@ -82,12 +83,9 @@ def predict_into(
         VolumeError: If the image cannot be read, or the disk takes no more.
         PredictionError: If the network gives what is no finite number, or the type does not reach as far.
     """
-    for z, stored in stage.sections():
-        yield Sections(z, saved.restore(stored))
-    if stage.next_section == image.shape[0]:
-        return
-    begin = stage.next_section
-    for sections in predict_volume(image, intensity, plan, lanes, on_progress, on_notice, begin):
-        stored = saved.store(sections.voxels)
-        stage.write(sections.z, stored)
-        yield Sections(sections.z, saved.restore(stored))
+    for stored in stage.sections():
+        yield replace(stored, voxels=saved.restore(stored.voxels))
+    for sections in predict_volume(image, intensity, plan, lanes, on_progress, on_notice, tuple(stage.remaining)):
+        stored = replace(sections, voxels=saved.store(sections.voxels))
+        stage.write(stored)
+        yield replace(stored, voxels=saved.restore(stored.voxels))

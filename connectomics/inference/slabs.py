@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,7 @@ TENSOR_TYPES = {"u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f2", "f4", "f8"
 
 
 def read_slabs(
-    image: VolumeSource, intensity: IntensityRange, plan: InferencePlan, grid: WindowGrid, rows: Iterable[int]
+    image: VolumeSource, intensity: IntensityRange, plan: InferencePlan, grid: WindowGrid
 ) -> Iterator[npt.NDArray]:
     """Yield what the windows of each row see, (C, Z, Y, X) in the type it is stored in.
 
@@ -35,7 +35,7 @@ def read_slabs(
     """
     padded = plan.padded(image, intensity.low)
     slab, seen_to = None, 0
-    for row in rows:
+    for row in grid.rows():
         box = grid.seen_by_row(row)
         shared = max(0, seen_to - box.start[0]) if slab is not None else 0
         new = Box((box.start[0] + shared, *box.start[1:]), box.stop)

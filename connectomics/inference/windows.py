@@ -54,10 +54,13 @@ def place_windows(extent: int, pad: int, size: int, overlap: float, profile: Pro
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WindowGrid:
-    """The windows of a volume: the product of those along its three axes. A row is all windows of one place in z."""
+    """The windows of a volume: the product of those along its three axes. A row is all windows of one place in z.
 
-    shape: ZYX
-    """Extent of the volume, in voxels."""
+    Only the windows that cover a voxel of `region` count; every voxel there has the same windows whatever the region.
+    """
+
+    region: Box
+    """The voxels of the volume that are predicted."""
     z: AxisWindows
     y: AxisWindows
     x: AxisWindows
@@ -69,29 +72,33 @@ class WindowGrid:
         """Cover a volume of `shape` and its padding; arguments are those of `place_windows`, along (z, y, x)."""
         axes = zip(shape, pad, window, overlaps, strict=True)
         z, y, x = (place_windows(extent, before, size, share, profile) for extent, before, size, share in axes)
-        return cls(shape, z, y, x)
+        return cls(Box((0, 0, 0), shape), z, y, x)
 
     @property
     def window(self) -> ZYX:
         """Extent of a window along (z, y, x), in voxels."""
         return self.z.size, self.y.size, self.x.size
 
-    def rows(self, first_section: int = 0) -> range:
-        """Return the rows that cover the volume from `first_section`, which it has, on."""
-        return self.z.touching(first_section, self.shape[0])
+    def rows(self) -> range:
+        """Return the rows that cover the region."""
+        return self.z.touching(self.region.start[0], self.region.stop[0])
 
     def plane(self) -> list[tuple[int, int]]:
-        """Return the places in (y, x) of the windows of every row that cover a voxel of the volume."""
-        return list(product(self.y.touching(0, self.shape[1]), self.x.touching(0, self.shape[2])))
+        """Return the places in (y, x) of the windows of every row that cover the region."""
+        return list(product(*self._in_plane()))
 
     def seen_by_row(self, row: int) -> Box:
         """Return the voxels that the windows of a row see together; the box may reach beyond the volume."""
-        ys, xs = self.y.touching(0, self.shape[1]), self.x.touching(0, self.shape[2])
+        ys, xs = self._in_plane()
         start = self.z.starts[row], self.y.starts[ys[0]], self.x.starts[xs[0]]
         stop = self.z.starts[row], self.y.starts[ys[-1]], self.x.starts[xs[-1]]
         return Box(start, (stop[0] + self.z.size, stop[1] + self.y.size, stop[2] + self.x.size))
 
     def sections_of_row(self, row: int) -> range:
-        """Return the sections of the volume that a row covers."""
+        """Return the sections of the region that a row covers."""
         start = self.z.starts[row]
-        return range(max(0, start), min(self.shape[0], start + self.z.size))
+        return range(max(self.region.start[0], start), min(self.region.stop[0], start + self.z.size))
+
+    def _in_plane(self) -> tuple[range, range]:
+        (_, y0, x0), (_, y1, x1) = self.region.start, self.region.stop
+        return self.y.touching(y0, y1), self.x.touching(x0, x1)

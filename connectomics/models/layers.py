@@ -30,7 +30,7 @@ ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
 
 
 def as_sections(volume: Tensor) -> Tensor | None:
-    """Return (B*Z, C, Y, X) sharing memory with a channels-last (B, C, Z, Y, X), or None when it is not channels-last."""
+    """Return (B*Z, C, Y, X) sharing memory with a channels-last (B, C, Z, Y, X); None for another memory format."""
     if not volume.is_contiguous(memory_format=torch.channels_last_3d):
         return None
     b, c, z, y, x = volume.shape

@@ -68,9 +68,7 @@ class RSUNet(nn.Module):
         super().__init__()
         filters, factors = config.filters, config.down_factors
         kernels: list[ZYX] = [config.kernel_2d if d < config.depth_2d else (3, 3, 3) for d in range(len(filters))]
-        norm_act = partial(
-            NormAct, norm=config.norm, activation=config.activation, num_groups=config.num_groups
-        )
+        norm_act = partial(NormAct, norm=config.norm, activation=config.activation, num_groups=config.num_groups)
         self.factors = factors
         self.stem = ConvBlock(in_channels, filters[0], kernels[0], norm_act)
         self.downs = nn.ModuleList(

@@ -61,9 +61,7 @@ def _touching(objects: npt.NDArray, others: npt.NDArray) -> tuple[npt.NDArray, n
     return touching, (objects > 0) & ~touching
 
 
-def sections_side_by_side(
-    image: npt.NDArray, label: npt.NDArray, probability: npt.NDArray, num_sections: int
-) -> Color:
+def sections_side_by_side(image: npt.NDArray, label: npt.NDArray, probability: npt.NDArray, num_sections: int) -> Color:
     """Return one picture of a patch: a column for each of some sections; raw, raw with label, and probability below.
 
     Args:

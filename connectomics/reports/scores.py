@@ -8,9 +8,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-UNITS: Mapping[str, str] = {"score": "nm", "adgt": "nm", "adf": "nm"}
-DETAILS: Mapping[str, tuple[str, ...]] = {"cremi_distance": ("score", "adgt", "adf")}
-"""Metrics that have several numbers, and which of them the table shows."""
+PARTS: Mapping[str, Mapping[str, str]] = {
+    "cremi_distance": {"score": "CREMI (nm)", "adgt": "ADGT (nm)", "adf": "ADF (nm)"},
+}
+"""Metrics that have several numbers: which of them the table shows, and under which title."""
 
 
 def print_scores(console: Console, scores: Mapping[str, Any]) -> None:
@@ -41,14 +42,12 @@ def _columns(rows: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str | Non
     metrics = [key for row in rows.values() for key in row if not key.endswith("_undefined")]
     columns: list[tuple[str, str | None]] = []
     for metric in dict.fromkeys(metrics):
-        columns += [(metric, part) for part in DETAILS.get(metric, (None,))]
+        columns += [(metric, part) for part in PARTS.get(metric, (None,))]
     return columns
 
 
 def _title(metric: str, part: str | None) -> str:
-    if part is None:
-        return metric
-    return f"{metric} {part}" + (f" ({UNITS[part]})" if part in UNITS else "")
+    return metric if part is None else PARTS[metric][part]
 
 
 def _cell(row: Mapping[str, Any], metric: str, part: str | None) -> str:

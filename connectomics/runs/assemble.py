@@ -10,7 +10,7 @@ from pathlib import Path
 from connectomics.config import Config
 from connectomics.data.targets import TARGETS
 from connectomics.decoding import DECODERS
-from connectomics.errors import UserError
+from connectomics.errors import ConfigError, UserError
 from connectomics.inference.activations import ACTIVATIONS
 from connectomics.inference.blend import PROFILES
 from connectomics.lookup import pick
@@ -39,6 +39,23 @@ def check_names(configs: Mapping[str, Config]) -> None:
         pick(DECODERS, config.decoding.name, "decoding.name")
         for name in config.evaluation.metrics:
             pick(METRICS, name, "evaluation.metrics")
+
+
+def check_monitored(config: Config) -> None:
+    """Refuse to rank checkpoints, or to stop early, by a number of a validation that does not happen.
+
+    Raises:
+        ConfigError: With the setting, and what to do.
+    """
+    monitor = config.monitor
+    watched = {"monitor.checkpoint.monitor": monitor.checkpoint.monitor}
+    if monitor.early_stopping.enabled:
+        watched["monitor.early_stopping.monitor"] = monitor.early_stopping.monitor
+    for key, name in watched.items():
+        if not name.startswith(("train_loss_", "val_")):
+            raise ConfigError(f"{key} is {name!r}; logged are train_loss_total_epoch, val_loss_total and val_jaccard")
+        if name.startswith("val_") and not config.data.val.image:
+            raise ConfigError(f"{key} is {name!r}, but data.val.image names no volume to validate on")
 
 
 def require_disk(folder: Path, volumes: list[LabelledSource], config: Config) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +29,9 @@ examples:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one mode of one config, and return the exit status."""
     args = parse_args(argv)
+    # Threads that spin while they wait starve the ones they wait for as soon as anything else wants a core, such as
+    # the workers that cut patches: a training step then takes several times as long. Set before torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         mode = "demo" if args.demo else args.mode
         stage = "train" if mode == "demo" else mode
@@ -57,6 +61,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--mode", choices=[m for m in MODES if m != "demo"], default="train", help="default: train")
     parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="train: go on from it; test: what predicts")
     parser.add_argument("--fast-dev-run", type=_count, default=0, metavar="N", help="try N batches, write nothing")
+    parser.add_argument("--preview", type=_count, default=0, metavar="N", help="draw N augmented patches and exit")
     parser.add_argument("--print-config", action="store_true", help="print the folded settings and exit")
     parser.add_argument("--version", action="version", version=connectomics.__version__)
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings, such as system.num_gpus=4")
@@ -65,7 +70,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def _count(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of batches")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a count, such as 2")
     return int(text)
 
 
@@ -91,17 +96,30 @@ def _check_early(config: Config, mode: str, args: argparse.Namespace) -> None:
 
 
 def _train(configs: Mapping[str, Config], args: argparse.Namespace) -> int:
-    from connectomics.runs.assemble import check_names
+    from connectomics.runs.assemble import check_monitored, check_names
     from connectomics.runs.train import resume_hint, train
     from connectomics.training.interruption import TrainingInterrupted
 
     check_names(configs)
+    check_monitored(configs["train"])
+    if args.preview:
+        _preview(configs["train"], args.preview)
+        return 0
     try:
         train(configs["train"], args.checkpoint, args.fast_dev_run)
     except TrainingInterrupted as interrupted:
         print(resume_hint(interrupted), file=sys.stderr)
         return 128 + interrupted.signum
     return 0
+
+
+def _preview(config: Config, count: int) -> None:
+    from connectomics.data.datamodule import VolumesDataModule
+    from connectomics.data.preview import write_preview
+
+    path = Path(config.save_path or "") / "preview.png"
+    write_preview(VolumesDataModule(config), count, path)
+    print(f"{count} training patches, as they are and after each augmentation: {path}")
 
 
 def _test(configs: Mapping[str, Config], args: argparse.Namespace) -> int:

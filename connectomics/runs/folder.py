@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from connectomics.errors import UserError
+from connectomics.runs.console import is_first_process
 
 RUN_VARIABLE = "CONNECTOMICS_RUN"
 """Environment variable by which the first process tells its folder to the processes that it starts."""
@@ -78,7 +79,7 @@ class RunFolder:
 
 def new_run(save_path: str) -> RunFolder:
     """Return the folder of a run that begins now; all processes of a run get the same one."""
-    if RUN_VARIABLE in os.environ:
+    if RUN_VARIABLE in os.environ and not is_first_process():
         return RunFolder(Path(os.environ[RUN_VARIABLE]))
     root = Path(save_path) / _stamp()
     for again in range(2, 1000):

@@ -1,144 +1,155 @@
-"""Predict one volume into its files, with a bar that tells how long it will take."""
+"""Predict one volume into its files; a killed prediction goes on where it was when the same command is given again."""
 
 from __future__ import annotations
 
+import resource
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
 from math import prod
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import Tensor
 
 from connectomics.config import Config
 from connectomics.decoding import decode
 from connectomics.geometry import Box
-from connectomics.inference.plan import plan_inference
-from connectomics.inference.predict import Sections, predict_volume
-from connectomics.inference.rows import Lane
+from connectomics.inference import SAVED_TYPES, fingerprint, plan_inference, predict_into, predict_volume
 from connectomics.reports.durations import describe_seconds
 from connectomics.reports.figures import compared, stacked, to_gray, write_png
-from connectomics.runs.console import console, say
+from connectomics.runs.console import say
 from connectomics.runs.folder import RunFolder
-from connectomics.volumes.intensity import IntensityRange, measure_intensity
-from connectomics.volumes.labelled import LabelledSource
+from connectomics.runs.network import TrainedNetwork
+from connectomics.runs.progress import PredictionProgress
+from connectomics.volumes.intensity import IntensityRange
+from connectomics.volumes.labelled import LabelledSource, measure_image
 from connectomics.volumes.labels import split_clefts
-from connectomics.volumes.source import CroppedSource
+from connectomics.volumes.read import open_volume
+from connectomics.volumes.source import CroppedSource, VolumeSource
+from connectomics.volumes.stage import StagedVolume
 from connectomics.volumes.write import WRITERS, VolumeWriter
 
-SAVED: dict[str, tuple[type[np.generic], float]] = {
-    "float32": (np.float32, 1.0),
-    "float16": (np.float16, 1.0),
-    "uint8": (np.uint8, 255.0),
-}
-"""`inference.save_dtype` to the type, and to what a probability of 1 is stored as."""
+Mask = npt.NDArray[np.uint8]
 
 PICTURED_SECTIONS = 4
 
 
-def predict_to_files(
-    volume: LabelledSource,
-    forward: Callable[[Tensor], Tensor],
-    config: Config,
-    device: torch.device,
-    run: RunFolder,
-    fast_dev_run: int = 0,
-) -> npt.NDArray[np.uint8]:
-    """Predict a volume, write its probabilities, mask and picture, and return the mask.
+def predict_to_files(volume: LabelledSource, network: TrainedNetwork, config: Config, run: RunFolder) -> Mask:
+    """Predict a volume; write its probabilities, its mask and a picture where the settings save results.
 
     Args:
         volume: The image, and its label for the picture.
-        forward: The network.
+        network: What predicts.
         config: The settings.
-        device: Where the network is.
         run: Where the files go.
-        fast_dev_run: So many windows, nothing written; 0 predicts and writes the whole volume.
 
     Returns:
-        The mask (Z, Y, X).
+        The mask (Z, Y, X), 1 where there is a cleft; empty when nothing is to be evaluated.
     """
-    image = volume.image
-    if fast_dev_run:
-        wanted = zip(image.shape, config.inference.window.window_size, (1, 1, fast_dev_run), strict=True)
-        z, y, x = (min(extent, size * count) for extent, size, count in wanted)
-        image = CroppedSource(image, Box((0, 0, 0), (z, y, x)))
-    transform = config.data.image_transform
-    intensity = measure_intensity(
-        image, transform.normalize, transform.clip_percentile_low, transform.clip_percentile_high
-    )
-    writes = config.inference.save_results and not fast_dev_run
-    mask = np.empty(image.shape, np.uint8)
     begun = time.monotonic()
-    with ExitStack() as stack:
-        writers = _open_writers(stack, volume, config, run) if writes else None
-        bar = stack.enter_context(_bar(volume.name))
-        task = bar.add_task(volume.name, total=None)
-        sections_in_order = predict_volume(
-            image, intensity, plan_inference(config), [Lane(forward, device)],
-            lambda done, total: bar.update(task, completed=done, total=total),
-        )  # fmt: skip
-        for sections in sections_in_order:
-            decoded = decode(sections.voxels, config.decoding)
-            mask[sections.z : sections.z + decoded.shape[0]] = decoded
-            if writers is not None:
-                writers[0].write(sections.z, _stored(sections, config.inference.save_dtype))
-                writers[1].write(sections.z, decoded[np.newaxis])
-    seconds = time.monotonic() - begun
-    rate = prod(image.shape) / seconds / 1e6
-    share = float(mask.mean())
-    say(f"{volume.name}: {describe_seconds(seconds)}, {rate:.3g} million voxels/s, {share:.2%} of the voxels are cleft")
-    if writes:
-        write_png(run.picture(volume.name), _picture(volume, intensity, mask))
+    intensity = measure_image(volume, config.data.image_transform)
+    if config.inference.save_results:
+        mask, clefts = _predict_saved(volume, intensity, network, config, run)
+        write_png(run.picture(volume.name), _picture(volume, intensity, clefts, config, run))
+    else:
+        mask, clefts = _predict_only(volume.image, intensity, network, config)
+    seconds, voxels = time.monotonic() - begun, prod(volume.image.shape)
+    say(
+        f"{volume.name}: {describe_seconds(seconds)}, {voxels / seconds / 1e6:.3g} million voxels/s, peak memory "
+        f"{_peak_memory(network)}, {clefts.sum() / voxels:.2%} of the voxels are cleft"
+    )
     return mask
 
 
-def _open_writers(
-    stack: ExitStack, volume: LabelledSource, config: Config, run: RunFolder
-) -> tuple[VolumeWriter, VolumeWriter]:
-    """Open the files of the probabilities and of the mask."""
+def try_windows(volume: LabelledSource, network: TrainedNetwork, config: Config, windows: int) -> None:
+    """Predict so many windows in a corner of the volume, and write nothing."""
+    wanted = zip(volume.image.shape, config.inference.window.window_size, (1, 1, windows), strict=True)
+    z, y, x = (min(extent, size * count) for extent, size, count in wanted)
+    image = CroppedSource(volume.image, Box((0, 0, 0), (z, y, x)))
+    _predict_only(image, measure_image(volume, config.data.image_transform), network, config)
+    say(f"{volume.name}: {image.shape} voxels went through")
+
+
+def _predict_only(
+    image: VolumeSource, intensity: IntensityRange, network: TrainedNetwork, config: Config
+) -> tuple[Mask, npt.NDArray[np.int64]]:
+    """Return the mask of a volume, and the cleft voxels of each section."""
+    mask, clefts = _empty_mask(image, config), np.zeros(image.shape[0], np.int64)
+    with PredictionProgress(image.info.location, prod(image.shape)) as progress:
+        plan = plan_inference(config)
+        for sections in predict_volume(image, intensity, plan, network.lanes, progress.update, say):
+            _collect(decode(sections.voxels, config.decoding), sections.box, mask, clefts)
+    return mask, clefts
+
+
+def _predict_saved(
+    volume: LabelledSource, intensity: IntensityRange, network: TrainedNetwork, config: Config, run: RunFolder
+) -> tuple[Mask, npt.NDArray[np.int64]]:
+    """Write probabilities and mask of a volume; return what `_predict_only` does."""
+    image, plan = volume.image, plan_inference(config)
+    mask, clefts = _empty_mask(image, config), np.zeros(image.shape[0], np.int64)
     suffix = WRITERS[config.inference.save_backend][0]
-    info = volume.image.info
-    attributes = {"resolution": np.array(info.spacing_nm), "offset": np.array(info.offset_nm)}
-    dtype, scale = SAVED[config.inference.save_dtype]
-    stated = attributes | {"scale": scale, "content": "probability times scale"}
-    decoded = attributes | {"threshold": config.decoding.threshold, "content": "1 where there is a cleft"}
-    shape = volume.image.shape
-    files = (
-        VolumeWriter(run.prediction(volume.name, suffix), config.model.out_channels, shape, dtype, stated),
-        VolumeWriter(run.mask(volume.name, suffix), 1, shape, np.uint8, decoded),
-    )
-    return stack.enter_context(files[0]), stack.enter_context(files[1])
+    saved = SAVED_TYPES[config.inference.save_dtype]
+    grid = {"resolution": np.array(image.info.spacing_nm), "offset": np.array(image.info.offset_nm)}
+    stated = grid | {"scale": saved.scale, "content": "probability times scale", "preset": config.inference.preset}
+    decoded = grid | {"threshold": config.decoding.threshold, "content": "1 where there is a cleft"}
+    mark = fingerprint(config, network.weights, image, intensity, network.lanes[0].device)
+    path = run.prediction(volume.name, suffix)
+    with (
+        StagedVolume(path, plan.channels, image.shape, saved.dtype, stated, mark, plan.block) as stage,
+        VolumeWriter(run.mask(volume.name, suffix), 1, image.shape, np.uint8, decoded) as writer,
+        PredictionProgress(volume.name, sum(box.size for box in stage.remaining)) as progress,
+    ):
+        _tell_what_is_there(volume.name, stage)
+        for sections in predict_into(
+            stage, saved, image, intensity, plan, network.lanes, progress.update, say
+        ):  # fmt: skip
+            part = decode(sections.voxels, config.decoding)
+            writer.write(sections.z, part[np.newaxis], sections.corner)
+            _collect(part, sections.box, mask, clefts)
+    return mask, clefts
 
 
-def _stored(sections: Sections, save_dtype: str) -> npt.NDArray:
-    """Return probabilities in the type that they are saved in."""
-    dtype, scale = SAVED[save_dtype]
-    if scale == 1:
-        return sections.voxels.astype(dtype, copy=False)
-    return (sections.voxels * np.float32(scale)).round().astype(dtype)
+def _empty_mask(image: VolumeSource, config: Config) -> Mask:
+    """Return room for the mask; none where nothing is evaluated, since a volume may be larger than memory."""
+    return np.zeros(image.shape if config.evaluation.enabled else (0, 0, 0), np.uint8)
 
 
-def _bar(name: str) -> Progress:
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("windows"),
-        TimeRemainingColumn(),
-    )  # fmt: skip
-    return Progress(*columns, console=console(), transient=True)
+def _collect(part: Mask, box: Box, mask: Mask, clefts: npt.NDArray[np.int64]) -> None:
+    clefts[box.slices[0]] += part.sum((1, 2), dtype=np.int64)
+    if mask.size:
+        mask[box.slices] = part
 
 
-def _picture(volume: LabelledSource, intensity: IntensityRange, mask: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Return the sections with the most clefts, predicted and annotated ones outlined, side by side."""
-    truth = None
-    if volume.label is not None:
-        truth = split_clefts(volume.label.read_all()[0], volume.label.info.layout).foreground
-    busy = (mask.sum((1, 2), dtype=np.int64) if truth is None else truth.sum((1, 2), dtype=np.int64)).argsort()[::-1]
+def _tell_what_is_there(name: str, stage: StagedVolume) -> None:
+    if stage.is_finished:
+        say(f"{name}: its prediction is there already, made with the same weights, settings and image")
+    elif stage.changed:
+        say(f"{name}: an unfinished prediction was dropped, since {', '.join(stage.changed)} changed")
+    elif stage.remaining and stage.remaining[0].start[0] > 0:
+        say(f"{name}: going on at section {stage.remaining[0].start[0]}")
+
+
+def _peak_memory(network: TrainedNetwork) -> str:
+    """Return the most memory that this process, and the GPUs, have held so far."""
+    host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    gpus = [torch.cuda.max_memory_allocated(lane.device) / 2**30 for lane in network.lanes if lane.device.index]
+    return f"{host:.1f} GiB" + (f", GPU {max(gpus):.1f} GiB" if gpus else "")
+
+
+def _picture(
+    volume: LabelledSource, intensity: IntensityRange, clefts: npt.NDArray[np.int64], config: Config, run: RunFolder
+) -> npt.NDArray[np.uint8]:
+    """Return the sections with the most clefts side by side: raw, and with predicted and annotated ones outlined."""
+    mask = open_volume(str(run.mask(volume.name, WRITERS[config.inference.save_backend][0])))
+    busiest = sorted(clefts.argsort(kind="stable")[::-1][:PICTURED_SECTIONS].tolist())
     _, y, x = volume.image.shape
     columns = []
-    for z in sorted(busy[:PICTURED_SECTIONS].tolist()):
-        gray = to_gray(intensity.scale(volume.image.read(Box((z, 0, 0), (z + 1, y, x)))[0, 0]))
-        outlined = compared(gray, mask[z], None if truth is None else truth[z])
+    for z in busiest:
+        box = Box((z, 0, 0), (z + 1, y, x))
+        gray = to_gray(intensity.scale(volume.image.read(box)[0, 0]))
+        truth = None
+        if volume.label is not None:
+            truth = split_clefts(volume.label.read(box)[0], volume.label.info.layout).foreground[0]
+        outlined = compared(gray, mask.read(box)[0, 0], truth)
         columns.append(stacked([np.repeat(gray[..., np.newaxis], 3, axis=-1), outlined], axis=0))
     return stacked(columns, axis=1)

@@ -5,32 +5,25 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 import connectomics
 from connectomics.config import Config, as_plain
 from connectomics.errors import CheckpointError
 from connectomics.metrics import MaskPair, mean_over_volumes, score_volume
-from connectomics.models import build_model
-from connectomics.models.build import MEMORY_FORMATS
 from connectomics.reports.scores import print_scores
 from connectomics.runs.assemble import require_disk
 from connectomics.runs.console import console, quiet_libraries, say
 from connectomics.runs.folder import RunFolder, run_of
-from connectomics.runs.predict import predict_to_files
-from connectomics.training.checkpoints import load_weights, network_weights, read_checkpoint, require_same_model
-from connectomics.training.devices import choose_devices
+from connectomics.runs.network import load_network
+from connectomics.runs.predict import predict_to_files, try_windows
+from connectomics.training.checkpoints import read_checkpoint, require_same_model
 from connectomics.volumes.labelled import LabelledSource, open_labelled
 from connectomics.volumes.labels import split_clefts
-
-AUTOCAST = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
 def test(config: Config, checkpoint: Path | None, fast_dev_run: int = 0) -> RunFolder:
@@ -53,40 +46,27 @@ def test(config: Config, checkpoint: Path | None, fast_dev_run: int = 0) -> RunF
     volumes = open_labelled(config.data.test, "data.test", config.model.in_channels, config.evaluation.enabled)
     saved = read_checkpoint(checkpoint)
     require_same_model(saved, as_plain(config), checkpoint)
-    device = choose_devices(config.system).torch_device
+    network = load_network(config, saved, checkpoint)
     run = run_of(checkpoint, config.save_path or "")
+    kind = "averaged (EMA)" if config.inference.use_ema else "latest"
+    where = f"on {network.devices} with the {kind} weights of step {saved['global_step']}"
+    if fast_dev_run:
+        for volume in volumes:
+            try_windows(volume, network, config, fast_dev_run)
+        say(f"{fast_dev_run} window(s) of each volume went through {where}; nothing was written")
+        return run
     run.require_writable()
     require_disk(run.root, volumes, config)
-    forward = _network(config, saved, checkpoint, device)
-    weights = "averaged (EMA)" if config.inference.use_ema else "latest"
-    say(f"predicting {len(volumes)} volume(s) on {device.type} with the {weights} weights of step {saved['global_step']}")
+    say(f"predicting {len(volumes)} volume(s) {where}")
     scores: dict[str, dict[str, Any]] = {}
     for volume in volumes:
-        mask = predict_to_files(volume, forward, config, device, run, fast_dev_run)
-        if config.evaluation.enabled and not fast_dev_run:
+        mask = predict_to_files(volume, network, config, run)
+        if config.evaluation.enabled:
             scores[volume.name] = _score(volume, mask, config)
     if scores:
         _report(run, scores, _stamp(config, checkpoint, saved))
-    say(f"results are in {run.results}" if config.inference.save_results and not fast_dev_run else "nothing was written")
+    say(f"results are in {run.results}")
     return run
-
-
-def _network(
-    config: Config, saved: dict[str, Any], checkpoint: Path, device: torch.device
-) -> Callable[[Tensor], Tensor]:
-    """Return the trained network as a plain function from windows in [0, 1] to logits."""
-    model = build_model(config.model)
-    load_weights(model, network_weights(saved, checkpoint, config.inference.use_ema), checkpoint)
-    memory_format = MEMORY_FORMATS[config.model.memory_format]
-    model = model.eval().to(device, memory_format=memory_format)
-    dtype = AUTOCAST.get(config.inference.precision)
-
-    @torch.inference_mode()
-    def forward(windows: Tensor) -> Tensor:
-        with torch.autocast(device.type, dtype or torch.bfloat16, enabled=dtype is not None):
-            return model(windows.contiguous(memory_format=memory_format)).float()
-
-    return forward
 
 
 def _score(volume: LabelledSource, mask: npt.NDArray[np.uint8], config: Config) -> dict[str, Any]:

@@ -46,7 +46,8 @@ def train(config: Config, checkpoint: Path | None = None, fast_dev_run: int = 0)
     torch.set_float32_matmul_precision("high")
     module = SegmentationModule(config)
     parameters = sum(p.numel() for p in module.model.parameters())
-    say(f"{config.model.arch.type} with {parameters:,} parameters on {devices.count} x {devices.accelerator}; {run.root}")
+    where = f"{devices.count} x {devices.accelerator}"
+    say(f"{config.experiment_name}: {config.model.arch.type} with {parameters:,} parameters on {where}; {run.root}")
     trainer = build_trainer(config, run.checkpoints, run.logs, fast_dev_run, resumed_step)
     trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
     if fast_dev_run:

@@ -7,7 +7,7 @@ import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, final
-from zipfile import BadZipFile
+from zipfile import is_zipfile
 
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
@@ -46,9 +46,11 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not path.is_file():
         siblings = [p.name for p in path.parent.glob("*.ckpt")] if path.parent.is_dir() else []
         raise CheckpointError(f"--checkpoint {path}: no such file{suggest(path.name, siblings)}")
+    if not is_zipfile(path):
+        raise CheckpointError(f"--checkpoint {path} is damaged or not a checkpoint")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, BadZipFile, OSError, ValueError) as error:
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, LookupError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(f"--checkpoint {path} is damaged or not a checkpoint: {reason}") from error
     if not isinstance(checkpoint, dict) or SETTINGS_KEY not in checkpoint or "state_dict" not in checkpoint:

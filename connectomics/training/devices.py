@@ -17,11 +17,6 @@ class Devices:
     accelerator: str
     count: int
 
-    @property
-    def torch_device(self) -> torch.device:
-        """The device of a run that takes just one."""
-        return torch.device("cuda" if self.accelerator == "gpu" else "cpu")
-
 
 def choose_devices(config: SystemConfig) -> Devices:
     """Return the GPUs that the settings ask for; the CPU when they ask for none, or for all and there is none.

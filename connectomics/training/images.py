@@ -73,5 +73,7 @@ class ValidationImages(pl.Callback):
 
 def _first_channels(image: Tensor, label: Tensor, probability: Tensor) -> tuple[Any, Any, Any]:
     """Return the first channel of each, (Z, Y, X), as arrays."""
-    image_z, label_z, probability_z = (tensor[0].detach().float().cpu().numpy() for tensor in (image, label, probability))
+    image_z, label_z, probability_z = (
+        tensor[0].detach().float().cpu().numpy() for tensor in (image, label, probability)
+    )
     return np.asarray(image_z), np.asarray(label_z), np.asarray(probability_z)

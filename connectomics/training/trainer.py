@@ -71,6 +71,7 @@ def build_trainer(
         benchmark=settings.benchmark,
         log_every_n_steps=min(config.monitor.logging.scalar.loss_every_n_steps, settings.n_steps_per_epoch),
         num_sanity_val_steps=1,
+        limit_val_batches=1.0 if config.data.val.image else 0,
         use_distributed_sampler=False,
         enable_model_summary=False,
         logger=logger,

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from connectomics.config.data import VolumesConfig
+from connectomics.config.data import ImageTransformConfig, VolumesConfig
 from connectomics.config.slices import parse_slice
 from connectomics.errors import VolumeError
 from connectomics.geometry import ZYX, Box
+from connectomics.volumes.intensity import IntensityRange, measure_intensity
 from connectomics.volumes.labels import EXCLUDED
 from connectomics.volumes.read import open_volume, split_location
 from connectomics.volumes.source import CroppedSource, PlacedSource, Role, VolumeSource
@@ -24,6 +25,18 @@ class LabelledSource:
     image: VolumeSource
     label: VolumeSource | None
     mask: VolumeSource | None
+    whole: VolumeSource
+    """The image without its crop: grey values are measured on it, so that all parts of a volume are scaled alike."""
+
+
+def measure_image(volume: LabelledSource, transform: ImageTransformConfig) -> IntensityRange:
+    """Find the grey values of a volume that become 0 and 1: one pair of numbers, the same in every mode.
+
+    Raises:
+        VolumeError: If the image cannot be read, or holds what is no finite number.
+    """
+    shares = transform.clip_percentile_low, transform.clip_percentile_high
+    return measure_intensity(volume.whole, transform.normalize, *shares)
 
 
 def open_labelled(config: VolumesConfig, key: str, channels: int, need_label: bool) -> list[LabelledSource]:
@@ -76,9 +89,9 @@ def _open_one(config: VolumesConfig, key: str, i: int, name: str, need_label: bo
     mask = _on_grid(_open(config, key, "mask", i), image) if config.mask else None
     box = _crop_box(config, key, image)
     if box is None:
-        return LabelledSource(name, image, label, mask)
+        return LabelledSource(name, image, label, mask, whole=image)
     cropped = [source if source is None else CroppedSource(source, box) for source in (image, label, mask)]
-    return LabelledSource(name, CroppedSource(image, box), cropped[1], cropped[2])
+    return LabelledSource(name, CroppedSource(image, box), cropped[1], cropped[2], whole=image)
 
 
 def _open(config: VolumesConfig, key: str, role: Role, i: int) -> VolumeSource:

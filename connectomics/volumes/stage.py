@@ -18,6 +18,7 @@ from connectomics.errors import VolumeError
 from connectomics.geometry import ZYX, Box
 from connectomics.volumes.chunks import CHUNK
 from connectomics.volumes.read import open_volume
+from connectomics.volumes.sections import Sections, cut_plane
 from connectomics.volumes.write import VolumeWriter, remove_path
 
 Fingerprint = Mapping[str, str]
@@ -44,14 +45,22 @@ class StagedVolume:
         dtype: npt.DTypeLike,
         attributes: Mapping[str, Any],
         fingerprint: Fingerprint,
+        block: tuple[int, int] | None = None,
     ) -> None:
-        """Prepare to make `path`; the arguments are those of `VolumeWriter`, and what the content depends on."""
+        """Prepare to make `path`.
+
+        Args:
+            path: This and the next four are the arguments of `VolumeWriter`.
+            fingerprint: What the content depends on.
+            block: Extent along (y, x) of the blocks in which a plane comes that is too large; None is whole planes.
+        """
         self._path, self._folder = path, path.with_name(f".{path.name}.stage")
         self._channels, self._shape, self._dtype = channels, shape, np.dtype(dtype)
         self._attributes = attributes
         self._fingerprint = {**fingerprint, "layout": f"{channels, *shape} {self._dtype}"}
-        self.next_section = 0
-        """What is before it need not be computed again."""
+        self._blocks = cut_plane(shape, block)
+        self.remaining: list[Box] = []
+        """What has still to be written, in this order."""
         self.is_finished = False
         """Whether the file itself is there, whole, with the same fingerprint."""
         self.changed: tuple[str, ...] = ()
@@ -59,45 +68,48 @@ class StagedVolume:
 
     def __enter__(self) -> Self:
         if _fingerprint_of(self._path) == self._fingerprint:
-            self.is_finished, self.next_section = True, self._shape[0]
+            self.is_finished = True
             remove_path(self._folder)
             return self
         try:
             self._take_over_or_begin()
         except OSError as error:
             raise VolumeError(f"{self._folder} cannot be written: {error}") from error
-        self.next_section = sum(piece.shape[1] for piece in self._pieces())
+        done = {block.start[1:]: 0 for block in self._blocks}
+        for piece in self._pieces():
+            done[piece.corner] = piece.box.stop[0]
+        rest = (Box((done[block.start[1:]], *block.start[1:]), block.stop) for block in self._blocks)
+        self.remaining = [box for box in rest if box.size]
         return self
 
-    def sections(self) -> Iterator[tuple[int, npt.NDArray]]:
-        """Yield the sections that are there already, (C, n, Y, X) in the type they are saved in, with their number."""
-        z = 0
-        for piece in self._layers_of_file() if self.is_finished else self._pieces():
-            yield z, np.asarray(piece)
-            z += piece.shape[1]
+    def sections(self) -> Iterator[Sections]:
+        """Yield the sections that are there already, in the type they are saved in."""
+        return self._layers_of_file() if self.is_finished else self._pieces()
 
-    def write(self, z: int, sections: npt.NDArray) -> None:
-        """Keep sections (C, n, Y, X) that begin at `z`, which is `next_section`.
+    def write(self, sections: Sections) -> None:
+        """Keep sections; they are the first of what remains.
 
         Raises:
             VolumeError: If the disk does not take them.
         """
-        if z != self.next_section:
-            raise ValueError(f"section {z} was given to {self._path}, {self.next_section} comes next")
-        target = self._piece(z)
+        first, given = self.remaining[0], sections.box
+        if given.start != first.start or given.stop[1:] != first.stop[1:] or given.stop[0] > first.stop[0]:
+            raise ValueError(f"{given} was given to {self._path}, {first} comes next")
+        target = self._piece(sections.corner, sections.z)
         partial = target.with_suffix(".partial")
         try:
             with partial.open("wb") as file:
-                np.save(file, np.ascontiguousarray(sections, self._dtype), allow_pickle=False)
+                np.save(file, np.ascontiguousarray(sections.voxels, self._dtype), allow_pickle=False)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(partial, target)
         except OSError as error:
             raise VolumeError(
-                f"{self._path} cannot be written at section {z}: {error}; what is finished is kept, "
+                f"{self._path} cannot be written at section {sections.z}: {error}; what is finished is kept, "
                 "and the same command goes on from there"
             ) from error
-        self.next_section += sections.shape[1]
+        rest = Box((given.stop[0], *first.start[1:]), first.stop)
+        self.remaining[:1] = [rest] if rest.size else []
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -106,30 +118,32 @@ class StagedVolume:
             return
         attributes = {**self._attributes, ATTRIBUTE: json.dumps(self._fingerprint, sort_keys=True)}
         with VolumeWriter(self._path, self._channels, self._shape, self._dtype, attributes) as writer:
-            for z, sections in self.sections():
-                writer.write(z, sections)
+            for sections in self._pieces():
+                writer.write(sections.z, sections.voxels, sections.corner)
         remove_path(self._folder)
 
-    def _piece(self, z: int) -> Path:
-        return self._folder / f"{z:08d}.npy"
+    def _piece(self, corner: tuple[int, int], z: int) -> Path:
+        return self._folder / f"{corner[0]:08d}_{corner[1]:08d}_{z:08d}.npy"
 
-    def _pieces(self) -> Iterator[npt.NDArray]:
-        """Yield the pieces without a gap from section 0 on, mapped from the disk."""
-        z = 0
-        while z < self._shape[0] and self._piece(z).is_file():
-            try:
-                piece = np.load(self._piece(z), mmap_mode="r", allow_pickle=False)
-            except (OSError, ValueError):  # torn by a power failure; all that follows is computed again
-                return
-            yield piece
-            z += piece.shape[1]
+    def _pieces(self) -> Iterator[Sections]:
+        """Yield the pieces of each block without a gap from section 0 on, mapped from the disk."""
+        for block in self._blocks:
+            corner, z = block.start[1:], 0
+            while z < block.stop[0] and self._piece(corner, z).is_file():
+                try:
+                    voxels = np.load(self._piece(corner, z), mmap_mode="r", allow_pickle=False)
+                except (OSError, ValueError):  # torn by a power failure; the rest of the block is computed again
+                    break
+                yield Sections(z, voxels, corner)
+                z += voxels.shape[1]
 
-    def _layers_of_file(self) -> Iterator[npt.NDArray]:
+    def _layers_of_file(self) -> Iterator[Sections]:
         """Yield the sections of the finished file."""
-        depth, (_, y, x) = self._shape[0], self._shape
         source = open_volume(str(self._path))
-        for z in range(0, depth, CHUNK[0]):
-            yield source.read(Box((z, 0, 0), (min(depth, z + CHUNK[0]), y, x)))
+        for block in self._blocks:
+            for z in range(0, block.stop[0], CHUNK[0]):
+                box = Box((z, *block.start[1:]), (min(block.stop[0], z + CHUNK[0]), *block.stop[1:]))
+                yield Sections(z, source.read(box), block.start[1:])
 
     def _take_over_or_begin(self) -> None:
         note = self._folder / "fingerprint.json"

@@ -8,6 +8,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from math import prod
+from operator import add
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, final
@@ -18,7 +20,7 @@ import numpy.typing as npt
 import zarr
 
 from connectomics.errors import VolumeError
-from connectomics.geometry import ZYX
+from connectomics.geometry import ZYX, Box
 from connectomics.volumes.chunks import CHUNK, LEVEL, chunk_shape, cut_chunks, deflate
 
 THREADS = min(16, os.cpu_count() or 1)
@@ -26,11 +28,11 @@ THREADS = min(16, os.cpu_count() or 1)
 
 
 class Store(ABC):
-    """An open file with one dataset, `main`, that takes layers: sections from a multiple of the chunk's depth on."""
+    """An open file with one dataset, `main`, that takes layers: boxes of whole chunks."""
 
     @abstractmethod
-    def write_layer(self, z: int, layer: npt.NDArray) -> None:
-        """Write a layer (n, Y, X) or (C, n, Y, X) that begins at section `z`."""
+    def write_layer(self, start: ZYX, layer: npt.NDArray) -> None:
+        """Write a layer (n, Y, X) or (C, n, Y, X) that begins at voxel `start`, a corner of a chunk."""
 
     @abstractmethod
     def close(self) -> None:
@@ -49,11 +51,12 @@ class HDF5Store(Store):
         self._dataset.attrs.update(attributes)
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="deflate")
 
-    def write_layer(self, z: int, layer: npt.NDArray) -> None:
+    def write_layer(self, start: ZYX, layer: npt.NDArray) -> None:
         """Compress the chunks of a layer in parallel, and write them."""
-        starts, chunks = zip(*cut_chunks(layer, self._chunk), strict=True)
-        for start, compressed in zip(starts, self._pool.map(deflate, chunks), strict=True):
-            self._dataset.id.write_direct_chunk((*start[:-3], z, *start[-2:]), compressed)
+        origin = (*[0] * (layer.ndim - 3), *start)
+        places, chunks = zip(*cut_chunks(layer, self._chunk), strict=True)
+        for place, compressed in zip(places, self._pool.map(deflate, chunks), strict=True):
+            self._dataset.id.write_direct_chunk(tuple(map(add, origin, place)), compressed)
 
     def close(self) -> None:
         """Finish the file."""
@@ -70,9 +73,10 @@ class ZarrStore(Store):
         self._array = group.create_array("main", shape=shape, dtype=dtype, chunks=chunk_shape(shape))
         self._array.attrs.update({name: _as_json(value) for name, value in attributes.items()})
 
-    def write_layer(self, z: int, layer: npt.NDArray) -> None:
+    def write_layer(self, start: ZYX, layer: npt.NDArray) -> None:
         """Write the chunks of a layer, which Zarr compresses."""
-        self._array[..., z : z + layer.shape[-3], :, :] = layer
+        _, y, x = layer.shape[-3:]
+        self._array[(..., *Box.at(start, (layer.shape[-3], y, x)).slices)] = layer
 
     def close(self) -> None:
         """Do nothing; every chunk is a file that is closed already."""
@@ -105,9 +109,12 @@ class VolumeWriter:
         self._make = next(make for suffix, make in WRITERS.values() if suffix == path.suffix)
         self._shape = shape if channels == 1 else (channels, *shape)
         self._dtype, self._attributes = np.dtype(dtype), attributes
+        self._chunk = chunk_shape(self._shape)
+        self._depth = min(CHUNK[0], shape[0])
         self._store: Store | None = None
-        self._layer = np.empty((*self._shape[:-3], min(CHUNK[0], shape[0]), *shape[1:]), self._dtype)
-        self._next = 0  # the section that comes next
+        self._layer = np.empty(0, self._dtype)  # of the block that is being written
+        self._next = Box((0, 0, 0), (0, 0, 0))  # what of that block was written
+        self._written = 0  # voxels along (z, y, x), of all blocks
 
     def __enter__(self) -> Self:
         try:
@@ -118,31 +125,49 @@ class VolumeWriter:
             raise VolumeError(f"{self._path} cannot be written: {error}") from error
         return self
 
-    def write(self, z: int, sections: npt.NDArray) -> None:
-        """Write sections (C, n, Y, X) beginning at section `z`, which follow those that were written before.
+    def write(self, z: int, sections: npt.NDArray, corner: tuple[int, int] = (0, 0)) -> None:
+        """Write sections (C, n, Y, X), which follow those that were written before.
+
+        Args:
+            z: The first section.
+            sections: As wide as the volume, or a block of it: its sections come one after the other, then those of the
+                next block. A block begins at corners of chunks.
+            corner: Where they begin in the plane, along (y, x).
 
         Raises:
             VolumeError: If the disk does not take them.
         """
-        if z != self._next:
-            raise ValueError(f"section {z} was given to {self._path}, {self._next} comes next")
+        self._follow(z, sections, corner)
         voxels = sections[0] if len(self._shape) == 3 else sections
-        depth = self._layer.shape[-3]
         taken = 0
         while taken < sections.shape[1]:
-            filled = self._next % depth
-            n = min(depth - filled, sections.shape[1] - taken)
+            at = z + taken
+            filled = at % self._depth
+            n = min(self._depth - filled, sections.shape[1] - taken)
             self._layer[..., filled : filled + n, :, :] = voxels[..., taken : taken + n, :, :]
-            self._next, taken = self._next + n, taken + n
-            if filled + n == depth or self._next == self._shape[-3]:
-                self._write_layer(self._next - filled - n, self._layer[..., : filled + n, :, :])
+            taken += n
+            if filled + n == self._depth or at + n == self._shape[-3]:
+                self._write_layer((at - filled, *corner), self._layer[..., : filled + n, :, :])
+        self._written += prod(sections.shape[1:])
 
-    def _write_layer(self, z: int, layer: npt.NDArray) -> None:
+    def _follow(self, z: int, sections: npt.NDArray, corner: tuple[int, int]) -> None:
+        """Make sure that the sections are those that come next, in this block or a new one."""
+        _, n, y, x = sections.shape
+        given = Box.at((z, *corner), (n, y, x))
+        if z == 0 and self._next.stop[0] in (0, self._shape[-3]):
+            if any(a % chunk for a, chunk in zip(corner, self._chunk[-2:], strict=True)):
+                raise ValueError(f"a block of {self._path} begins at {corner}; its chunks are {self._chunk}")
+            self._layer = np.empty((*self._shape[:-3], self._depth, y, x), self._dtype)
+        elif z != self._next.stop[0] or given.slices[1:] != self._next.slices[1:]:
+            raise ValueError(f"{given} was given to {self._path}, after {self._next}")
+        self._next = given
+
+    def _write_layer(self, start: ZYX, layer: npt.NDArray) -> None:
         assert self._store is not None
         try:
-            self._store.write_layer(z, layer)
+            self._store.write_layer(start, layer)
         except (OSError, RuntimeError) as error:
-            raise VolumeError(f"{self._path} cannot be written at section {z}: {error}") from error
+            raise VolumeError(f"{self._path} cannot be written at {start}: {error}") from error
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -154,8 +179,8 @@ class VolumeWriter:
             remove_path(self._partial)
             return
         try:
-            if self._next != self._shape[-3]:
-                raise ValueError(f"{self._path} has {self._shape[-3]} sections, {self._next} were written")
+            if self._written != prod(self._shape[-3:]):
+                raise ValueError(f"{self._path} has {prod(self._shape[-3:])} voxels, {self._written} were written")
             self._store.close()
             _replace(self._partial, self._path)
         except (OSError, RuntimeError) as failure:

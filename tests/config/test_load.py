@@ -52,7 +52,7 @@ def test_an_entry_of_a_list_is_set_by_its_number(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "says"),
     [
-        ("model.rsunet.filers=[1]", "command line: model.rsunet.filers is not a known setting; did you mean 'filters'?"),
+        ("model.rsunet.filers=[1]", "command line: model.rsunet.filers is not a known setting; did you mean 'filters'"),
         ("model.rsunet.width=[1]", "command line: model.rsunet.width is not a setting here; the only key for this is "
                                    "model.rsunet.filters"),
         ("model.monai.filters=[1]", "the only key for this is model.rsunet.filters"),
@@ -68,7 +68,7 @@ def test_an_entry_of_a_list_is_set_by_its_number(tmp_path: Path) -> None:
         ("optimization.optimizer.lr=nan", "it must be a number"),
         ("optimization.precision=bf16", "one of 32-true, bf16-mixed, 16-mixed"),
         ("data.dataloader.patch_size=[18,256]", "a list of 3, each a whole number"),
-        ("data.dataloader.patch_size=[18,250,256]", "data.dataloader.patch_size is [18, 250, 256]; it must be divisible"),
+        ("data.dataloader.patch_size=[18,250,256]", "patch_size is [18, 250, 256]; it must be divisible"),
         ("test.inference.window.overlap=1", "command line: test.inference.window.overlap is 1.0"),
         ("data.augmentation.elastic.magnitude_range=[2,9]", "could fold the tissue"),
         ("data.augmentation.motion_blur.kernel_size=10", "an odd number"),
@@ -94,7 +94,7 @@ def test_a_slip_on_the_command_line_is_named_with_its_remedy(tmp_path: Path, ove
         ("test: {evaluation: {enabled: 3}}", "settings.yaml: test.evaluation.enabled is 3; it must be true or false"),
         ("model: {loss: {losses: [{weight: 2}]}}", "model.loss.losses[0] lacks the setting 'function'"),
         ("model: {loss: {losses: [{function: DiceLoss, wieght: 2}]}}", "did you mean 'weight'?"),
-        ("system: {seed: \"${x}\"}", "interpolation is not supported"),
+        ('system: {seed: "${x}"}', "interpolation is not supported"),
         ("system: {seed: 1, seed: 2}", "duplicate key"),
         ("system: [1", "is not a YAML file of settings"),
         ("- 1", "must hold sections"),

@@ -59,12 +59,13 @@ def make_config(tmp_path: Path) -> Callable[..., Config]:
     """A function that writes volumes of some shapes, and returns settings that train on them."""
 
     def make(*shapes: ZYX, val: bool = False) -> Config:
+        shapes = shapes or ((10, 40, 50),) * (1 + val)
         config = Config()
         config.system.num_workers = 0
         config.data.dataloader.patch_size = (4, 16, 16)
         config.data.dataloader.batch_size = 2
         config.optimization.n_steps_per_epoch = 5
-        for i, shape in enumerate(shapes or ((10, 40, 50),)):
+        for i, shape in enumerate(shapes):
             image, label = random_volume(shape, seed=i)
             stage = config.data.val if val and i == len(shapes) - 1 else config.data.train
             stage.image.append(write_h5(tmp_path / f"im_{i}.h5", image))

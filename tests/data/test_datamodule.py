@@ -15,6 +15,8 @@ from tests.data.conftest import SPACING, enable_all, random_volume, write_h5
 
 MakeConfig = Callable[..., Config]
 
+pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
+
 
 def ready(config: Config) -> VolumesDataModule:
     data = VolumesDataModule(config)
@@ -172,5 +174,5 @@ def test_a_slip_is_told_in_one_line_before_a_voxel_is_read(make_config: MakeConf
 def test_a_threshold_that_nothing_reaches_is_told_when_the_volumes_are_read(make_config: MakeConfig) -> None:
     config = make_config()
     config.data.dataloader.reject_sampling.size_thres, config.data.dataloader.reject_sampling.p = 1000, 0.95
-    with pytest.raises(UserError, match="the largest count found is [1-9]"):
+    with pytest.raises(UserError, match=r"the largest count found is [1-9]"):
         VolumesDataModule(config).setup("fit")

@@ -8,6 +8,7 @@ import torch
 
 from connectomics.config import Config
 from connectomics.config.inference import ChannelActivationConfig
+from connectomics.geometry import Box
 from connectomics.inference import Forward, InferencePlan, Lane, plan_inference, predict_volume
 from connectomics.volumes.intensity import IntensityRange
 from connectomics.volumes.source import ArraySource
@@ -19,15 +20,16 @@ MakePlan = Callable[..., InferencePlan]
 
 
 def make_plan(
-    window=(4, 16, 16), overlap=0.5, blending="bump", pad=(0, 0, 0), pad_mode="reflect", beyond="reflect", batch=3,
-    channels=1, activation="none", flip_axes=(), ensemble="mean", turns=False, preset="exact",
-    whole_plane=None, max_voxels=10**9, views_per_window=None,
+    window=(4, 16, 16), overlap=0.5, blending="bump", batch=3, channels=1, activation="none",
+    pad=(0, 0, 0), pad_mode="reflect", beyond="reflect", block=None, flip_axes=(), ensemble="mean", turns=False,
+    preset="exact", whole_plane=None, max_voxels=10**9, views_per_window=None,
 ) -> InferencePlan:  # fmt: skip
     config = Config()
     config.model.out_channels = channels
     config.data.data_transform.pad_size, config.data.data_transform.pad_mode = pad, pad_mode
     inference = config.inference
     inference.window.window_size, inference.window.overlap, inference.window.sw_batch_size = window, overlap, batch
+    inference.block_size = block
     inference.window.blending, inference.window.padding_mode = blending, beyond
     inference.model.channel_activations = [ChannelActivationConfig(channels=f"0:{channels}", activation=activation)]
     inference.test_time_augmentation.flip_axes = list(flip_axes)
@@ -42,7 +44,10 @@ def predict(voxels, forward: Forward, plan: InferencePlan, intensity=AS_IT_IS, l
     """Return the prediction of a volume (C, Z, Y, X) from `first_section` on, and see that it came in order."""
     parts, at = [], first_section
     image = ArraySource.of(voxels)
-    for sections in predict_volume(image, intensity, plan, [Lane(forward, CPU)] * lanes, first_section=first_section):
+    region = Box((first_section, 0, 0), image.shape)
+    for sections in predict_volume(
+        image, intensity, plan, [Lane(forward, CPU) for _ in range(lanes)], regions=[region]
+    ):
         assert sections.z == at
         parts.append(sections.voxels.copy())
         at += sections.voxels.shape[1]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from connectomics.errors import DeviceError, PredictionError, VolumeError
+from connectomics.errors import ConfigError, DeviceError, PredictionError, VolumeError
 from connectomics.inference import Lane, predict_volume
 from connectomics.inference.blend import PROFILES
 from connectomics.inference.slabs import scale_on
@@ -104,6 +104,12 @@ def test_each_part_of_the_fast_preset_is_set_alone() -> None:
     assert make_plan(whole_plane=True).whole_plane
 
 
+def test_blocks_and_whole_planes_exclude_each_other() -> None:
+    with pytest.raises(ConfigError, match=r"inference\.block_size cuts planes"):
+        make_plan(block=(250, 250), preset="fast")
+    assert make_plan(block=(250, 250), preset="fast", whole_plane=False).block == (250, 250)
+
+
 def test_a_batch_that_does_not_fit_is_halved_and_told(rng) -> None:
     voxels = rng.random((1, 9, 37, 20), np.float32)
     network, told = lopsided_network(1, 1), []
@@ -162,6 +168,20 @@ def test_neither_lanes_nor_the_first_section_change_a_bit(first_section, lanes, 
     whole = predict(voxels, forward, plan)
     rest = predict(voxels, forward, plan, lanes=lanes, first_section=first_section)
     np.testing.assert_array_equal(rest, whole[:, first_section:])
+
+
+@pytest.mark.parametrize("block", [(10, 7), (50, 20), (16, 100)])
+def test_blocks_of_a_plane_make_the_same_prediction(block, rng) -> None:
+    voxels = rng.random((1, 9, 37, 50), np.float32)
+    forward = lopsided_network(1, 2)
+    settings = {"channels": 2, "activation": "sigmoid", "flip_axes": (0, 2), "pad": (1, 4, 3), "overlap": 0.6}
+    pieced = np.full((2, 9, 37, 50), np.nan, np.float32)
+    plan = make_plan(block=block, **settings)
+    for sections in predict_volume(ArraySource.of(voxels), AS_IT_IS, plan, [Lane(forward, CPU)]):
+        where = (slice(None), *sections.box.slices)
+        assert np.isnan(pieced[where]).all()
+        pieced[where] = sections.voxels
+    np.testing.assert_allclose(pieced, predict(voxels, forward, make_plan(**settings)), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16, np.float64, np.bool_, ">u2"])

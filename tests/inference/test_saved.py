@@ -10,10 +10,11 @@ import torch
 
 import connectomics
 from connectomics.config import Config
-from connectomics.errors import PredictionError
+from connectomics.errors import PredictionError, VolumeError
 from connectomics.inference import SAVED_TYPES, Lane, fingerprint, predict_into
 from connectomics.volumes.intensity import IntensityRange
 from connectomics.volumes.read import open_volume, read_volume
+from connectomics.volumes.source import VolumeSource
 from connectomics.volumes.stage import StagedVolume
 from connectomics.volumes.write import write_volume
 
@@ -67,6 +68,38 @@ def test_every_part_of_the_fingerprint_answers_to_its_cause(tmp_path: Path, imag
     changed["image"] = fingerprint(Config(), weights, open_volume(image.info.location), GREY, CPU)
     for name, mark in changed.items():
         assert {key for key in base if base[key] != mark[key]} == {name}
+
+
+class Flaky(VolumeSource):
+    """A volume on a disk with a bad sector, until it is repaired."""
+
+    def __init__(self, source: VolumeSource) -> None:
+        self.info, self._source, self.repaired = source.info, source, False
+
+    def _read(self, box):
+        if box.stop[0] > 6 and not self.repaired:
+            raise OSError("bad sector")
+        return self._source.read(box)
+
+
+@pytest.mark.parametrize("block", [None, (250, 250)])
+def test_a_prediction_goes_on_when_the_image_can_be_read_again(tmp_path: Path, image, block) -> None:
+    path, saved, plan = tmp_path / "p.h5", SAVED_TYPES["float32"], make_plan(activation="sigmoid", block=block)
+    flaky, lanes, begun_at = Flaky(image), [Lane(lopsided_network(1, 1), CPU)], []
+
+    def attempt(target: Path, source: VolumeSource) -> None:
+        with StagedVolume(target, 1, SHAPE, saved.dtype, {}, {}, block) as stage:
+            begun_at.append(stage.remaining[0].start[0])
+            list(predict_into(stage, saved, source, GREY, plan, lanes))
+
+    with pytest.raises(VolumeError, match=r"cannot be read at .*: bad sector"):
+        attempt(path, flaky)
+    assert not path.exists()
+    flaky.repaired = True
+    attempt(path, flaky)
+    attempt(tmp_path / "undisturbed.h5", image)
+    assert begun_at == [0, 2, 0]
+    assert path.read_bytes() == (tmp_path / "undisturbed.h5").read_bytes()
 
 
 @pytest.mark.slow

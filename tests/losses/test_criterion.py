@@ -75,7 +75,10 @@ def test_the_loss_is_computed_in_float32_whatever_the_network_gives() -> None:
     ("term", "says"),
     [
         (LossTermConfig(function="DiceLos"), r"losses\[0\]\.function is 'DiceLos'; .* did you mean 'DiceLoss'"),
-        (LossTermConfig(function=DICE, kwargs={"sigmoids": True}), r"kwargs\.sigmoids is not an argument of DiceLoss; did"),
+        (
+            LossTermConfig(function=DICE, kwargs={"sigmoids": True}),
+            r"kwargs\.sigmoids is not an argument of DiceLoss; did",
+        ),
         (LossTermConfig(function=BCE, kwargs={"pos_weight": "much"}), "do not fit WeightedBCEWithLogitsLoss"),
         (LossTermConfig(function=BCE, pred_slice="0:2"), "2 channel"),
         (LossTermConfig(function=BCE, pred_slice="0:9"), "does not lie within the 2"),

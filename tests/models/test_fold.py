@@ -16,10 +16,10 @@ def trained(memory_format: str = "channels_last_3d", norm: str = "batch") -> nn.
     network = build_model(ModelConfig(rsunet=settings, memory_format=memory_format))
     for module in network.modules():
         if isinstance(module, nn.BatchNorm3d):
-            nn.init.uniform_(module.weight, 0.5, 2)
+            nn.init.uniform_(module.weight, 0.7, 1.4)
             nn.init.normal_(module.bias)
             nn.init.normal_(module.running_mean)
-            nn.init.uniform_(module.running_var, 0.3, 3)
+            nn.init.uniform_(module.running_var, 0.5, 2)
     return network.eval()
 
 

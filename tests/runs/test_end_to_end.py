@@ -11,8 +11,9 @@ import yaml
 
 from connectomics.config import load_config
 from connectomics.runs.cli import main
-from tests.runs.conftest import write_pair
+from connectomics.volumes.read import read_volume
 from tests.runs.reading import only_run, scalars, tags
+from tests.small_run import write_pair
 
 LOSS = "train_loss_total_step"
 
@@ -53,7 +54,6 @@ def test_the_same_seed_gives_the_same_losses_and_another_seed_others(small: Path
         folder = tmp_path / f"again{number}"
         assert run_cli("--config", small, f"system.seed={seed}", f"save_path={folder}") == 0
         losses.append(list(scalars(only_run(folder), LOSS).values()))
-        _forget_run()
     assert losses[0] == losses[1]
     assert losses[0] != losses[2]
 
@@ -66,12 +66,10 @@ def test_a_stopped_and_resumed_training_is_the_unbroken_one(
     common = [f"optimization.accumulate_grad_batches={accumulate}", "optimization.scheduler.params.t_max=6"]
     assert run_cli("--config", small, *common, f"save_path={tmp_path / 'whole'}") == 0
     whole = only_run(tmp_path / "whole")
-    _forget_run()
     _interrupt_after(monkeypatch, stop)
     assert run_cli("--config", small, *common, f"save_path={tmp_path / 'broken'}") == 128 + 2
     monkeypatch.undo()
     broken = only_run(tmp_path / "broken")
-    _forget_run()
     last = broken / "checkpoints" / "last.ckpt"
     assert run_cli("--config", small, *common, "--checkpoint", last, f"save_path={tmp_path / 'broken'}") == 0
     assert scalars(broken, LOSS) == pytest.approx(scalars(whole, LOSS), rel=1e-5)
@@ -146,6 +144,46 @@ def test_fast_dev_run_tries_everything_and_writes_nothing(small: Path) -> None:
     assert sorted(run.rglob("*")) == before
 
 
+def test_a_preview_is_drawn_without_training(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cli("--config", small, "--preview", 2, "data.augmentation.flip.enabled=true") == 0
+    path = small.parent / "runs" / "preview.png"
+    assert str(path) in capsys.readouterr().out
+    assert [entry.name for entry in path.parent.iterdir()] == ["preview.png"]
+
+
+def test_a_training_without_validation_volumes_trains(small: Path) -> None:
+    run = trained(small, "data.val={image: [], label: []}")
+    assert "val_loss_total" not in tags(run)["scalars"]
+
+
+def test_a_prediction_that_is_there_is_not_made_again(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = trained(small)
+    arguments = ["--config", small, "--mode", "test", "--checkpoint", run / "checkpoints" / "last.ckpt"]
+    assert run_cli(*arguments) == 0
+    first = json.loads((run / "results" / "metrics.json").read_text())["volumes"]
+    assert "is there already" not in capsys.readouterr().out
+    assert run_cli(*arguments) == 0
+    assert "is there already" in capsys.readouterr().out
+    assert json.loads((run / "results" / "metrics.json").read_text())["volumes"] == first
+    assert run_cli(*arguments, "inference.window.overlap=0.25") == 0
+    assert "is there already" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("preset", ["exact", "fast"])
+@pytest.mark.parametrize(("backend", "dtype"), [("zarr", "float32"), ("h5", "uint8"), ("h5", "float16")])
+def test_every_way_to_save_gives_the_same_probabilities(small: Path, preset: str, backend: str, dtype: str) -> None:
+    run = trained(small, "optimization.max_steps=3")
+    arguments = ["--config", small, "--mode", "test", "--checkpoint", run / "checkpoints" / "last.ckpt"]
+    common = [*arguments, f"inference.preset={preset}"]
+    assert run_cli(*common) == 0
+    exact = read_volume(str(run / "results" / "test_im_test_prediction.h5")).voxels
+    assert run_cli(*common, f"inference.save_backend={backend}", f"inference.save_dtype={dtype}") == 0
+    saved = read_volume(str(run / "results" / f"test_im_test_prediction.{backend}")).voxels
+    assert saved.dtype == dtype
+    scale = 255 if dtype == "uint8" else 1
+    np.testing.assert_allclose(saved / scale, exact, atol={"float32": 0, "float16": 1e-3, "uint8": 0.5 / 255}[dtype])
+
+
 def test_a_checkpoint_holds_plain_values_only(small: Path) -> None:
     run = trained(small)
     checkpoint = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
@@ -167,10 +205,3 @@ def _interrupt_after(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
             signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(WeightAverage, "on_train_batch_end", and_interrupt)
-
-
-def _forget_run() -> None:
-    """Let the next run of this process make its own folder."""
-    import os
-
-    os.environ.pop("CONNECTOMICS_RUN", None)

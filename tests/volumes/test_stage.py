@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from connectomics.errors import VolumeError
 from connectomics.volumes.read import read_volume
+from connectomics.volumes.sections import Sections
 from connectomics.volumes.stage import StagedVolume
 
 SHAPE = (11, 20, 30)
@@ -22,20 +24,24 @@ def stage(path: Path, fingerprint=MARK) -> StagedVolume:
     return StagedVolume(path, 2, SHAPE, np.float32, {"offset": np.zeros(3)}, fingerprint)
 
 
+def next_section(staged: StagedVolume) -> int:
+    return staged.remaining[0].start[0]
+
+
 def interrupted_after(path: Path, n: int, fingerprint=MARK) -> None:
     with pytest.raises(Killed), stage(path, fingerprint) as staged:
         _write_and_die(staged, n)
 
 
 def _write_and_die(staged: StagedVolume, n: int) -> None:
-    for z in range(staged.next_section, n, 2):
-        staged.write(z, VOXELS[:, z : z + 2])
+    for z in range(next_section(staged), n, 2):
+        staged.write(Sections(z, VOXELS[:, z : z + 2]))
     raise Killed
 
 
 def finish(staged: StagedVolume) -> None:
-    if staged.next_section < SHAPE[0]:
-        staged.write(staged.next_section, VOXELS[:, staged.next_section :])
+    for box in list(staged.remaining):
+        staged.write(Sections(box.start[0], VOXELS[(slice(None), *box.slices)], box.start[1:]))
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".zarr"])
@@ -44,8 +50,8 @@ def test_an_interrupted_volume_goes_on_where_it_was(tmp_path: Path, suffix) -> N
     interrupted_after(path, 4)
     assert not path.exists()
     with stage(path) as staged:
-        assert staged.next_section == 4
-        np.testing.assert_array_equal(np.concatenate([v for _, v in staged.sections()], 1), VOXELS[:, :4])
+        assert next_section(staged) == 4
+        np.testing.assert_array_equal(np.concatenate([s.voxels for s in staged.sections()], 1), VOXELS[:, :4])
         finish(staged)
     np.testing.assert_array_equal(read_volume(str(path)).voxels, VOXELS)
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
@@ -58,8 +64,8 @@ def test_a_finished_volume_is_taken_as_it_is(tmp_path: Path, suffix) -> None:
         finish(staged)
     with stage(path) as again:
         assert again.is_finished
-        assert again.next_section == SHAPE[0]
-        np.testing.assert_array_equal(np.concatenate([v for _, v in again.sections()], 1), VOXELS)
+        assert again.remaining == []
+        np.testing.assert_array_equal(np.concatenate([s.voxels for s in again.sections()], 1), VOXELS)
 
 
 def test_other_weights_start_afresh_and_say_so(tmp_path: Path) -> None:
@@ -68,7 +74,7 @@ def test_other_weights_start_afresh_and_say_so(tmp_path: Path) -> None:
     interrupted_after(path, 2, {**MARK, "weights": "w2"})
     with stage(path, {**MARK, "weights": "w3", "code": "c"}) as staged:
         assert staged.changed == ("weights", "code")
-        assert staged.next_section == 0
+        assert next_section(staged) == 0
         finish(staged)
     with stage(path) as again:
         assert not again.is_finished
@@ -81,7 +87,7 @@ def test_a_piece_that_is_torn_is_computed_again(tmp_path: Path) -> None:
     torn = sorted((tmp_path / ".p.h5.stage").glob("*.npy"))[1]
     torn.write_bytes(torn.read_bytes()[:-7])
     with stage(path) as staged:
-        assert staged.next_section == 2
+        assert next_section(staged) == 2
         finish(staged)
     np.testing.assert_array_equal(read_volume(str(path)).voxels, VOXELS)
 
@@ -91,7 +97,7 @@ def test_a_folder_without_a_fingerprint_is_not_trusted(tmp_path: Path) -> None:
     interrupted_after(path, 6)
     (tmp_path / ".p.h5.stage" / "fingerprint.json").write_text("{")
     with stage(path) as staged:
-        assert staged.next_section == 0
+        assert next_section(staged) == 0
         finish(staged)
 
 
@@ -104,9 +110,38 @@ def test_a_disk_that_takes_no_more_keeps_what_is_finished(tmp_path: Path, monkey
     interrupted_after(path, 2)
     monkeypatch.setattr("os.fsync", refuse)
     with pytest.raises(VolumeError, match=r"No space left.*goes on from there"), stage(path) as staged:
-        staged.write(2, VOXELS[:, 2:4])
+        staged.write(Sections(2, VOXELS[:, 2:4]))
     monkeypatch.undo()
     assert not path.exists()
     with stage(path) as staged:
-        assert staged.next_section == 2
+        assert next_section(staged) == 2
         finish(staged)
+
+
+def test_blocks_of_a_plane_go_on_where_they_were(tmp_path: Path) -> None:
+    shape = (11, 300, 520)  # six blocks
+    voxels = np.random.default_rng(1).random((1, *shape)).astype(np.float32)
+    for pieces_before_the_kill in (3, 1, 5, 100):
+        with contextlib.suppress(Killed), StagedVolume(
+            tmp_path / "p.h5", 1, shape, np.float32, {}, MARK, block=(250, 250)
+        ) as staged:  # fmt: skip
+            _write_pieces(staged, voxels, pieces_before_the_kill)
+    np.testing.assert_array_equal(read_volume(str(tmp_path / "p.h5")).voxels, voxels)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["p.h5"]
+
+
+def _write_pieces(staged: StagedVolume, voxels: np.ndarray, count: int) -> None:
+    """Write pieces of up to seven sections; die after `count` of them."""
+    while staged.remaining:
+        box = staged.remaining[0]
+        z, y, x = box.slices
+        if count == 0:
+            raise Killed
+        staged.write(Sections(z.start, voxels[:, z.start : min(z.stop, z.start + 7), y, x], box.start[1:]))
+        count -= 1
+
+
+def test_sections_of_another_block_are_refused(tmp_path: Path) -> None:
+    sections = Sections(0, VOXELS[:, :2], (0, 250))
+    with pytest.raises(ValueError, match="comes next"), stage(tmp_path / "p.h5") as staged:
+        staged.write(sections)

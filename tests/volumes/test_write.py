@@ -12,6 +12,7 @@ import zarr
 
 from connectomics.errors import VolumeError
 from connectomics.volumes.read import read_volume
+from connectomics.volumes.sections import cut_plane
 from connectomics.volumes.write import VolumeWriter, write_volume
 
 SHAPES = [(1, 1, 1), (9, 250, 250), (10, 251, 33), (23, 40, 501), (3, 7, 5)]
@@ -83,16 +84,37 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path: Path, suffix) -
 
 def test_a_file_that_lacks_sections_is_no_file(tmp_path: Path) -> None:
     with (
-        pytest.raises(ValueError, match="has 3 sections, 2 were written"),
+        pytest.raises(ValueError, match="has 75 voxels, 50 were written"),
         VolumeWriter(tmp_path / "v.h5", 1, (3, 5, 5), np.uint8, {}) as writer,
     ):
         writer.write(0, np.zeros((1, 2, 5, 5), np.uint8))
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("suffix", [".h5", ".zarr"])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_blocks_of_a_plane_make_the_whole_volume(tmp_path: Path, suffix, channels) -> None:
+    voxels = random_voxels((11, 300, 520), np.float32, channels)
+    path = tmp_path / f"v{suffix}"
+    with VolumeWriter(path, channels, (11, 300, 520), np.float32, {}) as writer:
+        for block in cut_plane((11, 300, 520), (250, 500)):
+            _, ys, xs = block.slices
+            for z in (0, 5, 10):
+                writer.write(z, voxels[:, z : z + 5, ys, xs], block.start[1:])
+    np.testing.assert_array_equal(read_volume(str(path)).voxels, voxels)
+
+
+def test_a_block_that_cuts_a_chunk_is_refused(tmp_path: Path) -> None:
+    with (
+        pytest.raises(ValueError, match="begins at"),
+        VolumeWriter(tmp_path / "v.h5", 1, (3, 300, 300), np.uint8, {}) as writer,
+    ):
+        writer.write(0, np.zeros((1, 3, 100, 100), np.uint8), (100, 0))
+
+
 def test_sections_out_of_order_are_refused(tmp_path: Path) -> None:
     with (
-        pytest.raises(ValueError, match="section 2 was given"),
+        pytest.raises(ValueError, match="was given to"),
         VolumeWriter(tmp_path / "v.h5", 1, (3, 5, 5), np.uint8, {}) as writer,
     ):
         writer.write(2, np.zeros((1, 1, 5, 5), np.uint8))

@@ -1,8 +1,8 @@
+"""A run that takes seconds: its settings and its volumes."""
+
 from pathlib import Path
 
 import numpy as np
-import pytest
-import yaml
 
 from connectomics.volumes.write import write_volume
 
@@ -44,24 +44,3 @@ def write_pair(folder: Path, name: str, shape: tuple[int, int, int] = (6, 30, 34
     write_volume(folder / f"im_{name}.h5", image, attributes)
     write_volume(folder / f"syn_{name}.h5", label, attributes)
     return str(folder / f"im_{name}.h5"), str(folder / f"syn_{name}.h5")
-
-
-@pytest.fixture
-def small(tmp_path: Path) -> Path:
-    """Return a file of settings with its volumes beside it; runs go to `tmp_path/runs`."""
-    for seed, name in enumerate(("train", "val", "test")):
-        write_pair(tmp_path, name, seed=seed)
-    stages = {
-        name: {"image": [str(tmp_path / f"im_{name}.h5")], "label": [str(tmp_path / f"syn_{name}.h5")]}
-        for name in ("train", "val", "test")
-    }
-    settings = {**SMALL, "save_path": str(tmp_path / "runs"), "data": stages}
-    path = tmp_path / "small.yaml"
-    path.write_text(yaml.safe_dump(settings), encoding="utf-8")
-    return path
-
-
-@pytest.fixture(autouse=True)
-def _own_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every test makes its own run folder."""
-    monkeypatch.delenv("CONNECTOMICS_RUN", raising=False)

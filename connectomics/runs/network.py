@@ -1,0 +1,73 @@
+"""A trained network on the devices of a run, as a plain function."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import nullcontext
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from connectomics.config import Config
+from connectomics.inference import Forward, Lane
+from connectomics.models import build_model
+from connectomics.models.build import MEMORY_FORMATS
+from connectomics.models.fold import fold_batch_norm
+from connectomics.training.checkpoints import load_weights, network_weights
+from connectomics.training.devices import choose_devices
+
+AUTOCAST: Mapping[str, torch.dtype] = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+"""`inference.precision` to the type of the arithmetic; float32 is not in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedNetwork:
+    """A network with its weights, once on each device."""
+
+    lanes: tuple[Lane, ...]
+    weights: Mapping[str, Tensor]
+
+    @property
+    def devices(self) -> str:
+        """The devices, as a person would name them."""
+        return f"{len(self.lanes)} x {self.lanes[0].device.type}"
+
+
+def load_network(config: Config, checkpoint: Mapping[str, Any], path: Path) -> TrainedNetwork:
+    """Build the network of the settings with the weights of a checkpoint, on every device of the run.
+
+    Args:
+        config: The settings.
+        checkpoint: As read.
+        path: Of the checkpoint, for messages.
+
+    Raises:
+        CheckpointError: If the weights are not the network's.
+        DeviceError: If there are fewer GPUs than the settings ask for.
+    """
+    weights = network_weights(checkpoint, path, config.inference.use_ema)
+    model = build_model(config.model)
+    load_weights(model, weights, path)
+    folded = fold_batch_norm(model)
+    devices = choose_devices(config.system)
+    count = devices.count if devices.accelerator == "gpu" else 1
+    places = [torch.device("cuda", i) for i in range(count)] if devices.accelerator == "gpu" else [torch.device("cpu")]
+    return TrainedNetwork(tuple(Lane(_forward(folded, config, place), place) for place in places), weights)
+
+
+def _forward(model: nn.Module, config: Config, device: torch.device) -> Forward:
+    """Return the network on a device, from windows in [0, 1] to float32 logits."""
+    memory_format = MEMORY_FORMATS[config.model.memory_format]
+    placed = deepcopy(model).to(device, memory_format=memory_format)
+    dtype = AUTOCAST.get(config.inference.precision)
+
+    @torch.inference_mode()
+    def forward(windows: Tensor) -> Tensor:
+        with torch.autocast(device.type, dtype) if dtype is not None else nullcontext():
+            return placed(windows.contiguous(memory_format=memory_format)).float()
+
+    return forward

@@ -1,0 +1,37 @@
+# Shortcuts for the usual commands; bare `just` lists them.
+
+python := if path_exists(".venv/bin/python") == "true" { ".venv/bin/python" } else { "python3" }
+
+_list:
+    @just --list --unsorted
+
+# Train: just train tutorials/syn_cremi.yaml system.num_gpus=4
+train config *overrides:
+    {{python}} scripts/main.py --config {{config}} {{overrides}}
+
+# Predict and score: just test tutorials/syn_cremi.yaml RUN/checkpoints/last.ckpt
+test config checkpoint *overrides:
+    {{python}} scripts/main.py --config {{config}} --mode test --checkpoint {{checkpoint}} {{overrides}}
+
+# A picture of training patches before and after each augmentation: just preview tutorials/syn_cremi.yaml
+preview config *overrides:
+    {{python}} scripts/main.py --config {{config}} --preview 6 {{overrides}}
+
+# A whole run on a synthetic volume, without data
+demo *overrides:
+    {{python}} scripts/main.py --demo {{overrides}}
+
+# Losses and pictures of an experiment's runs: just tensorboard rsunet_cremi_synapse_cleft
+tensorboard experiment:
+    {{python}} -m tensorboard.main --logdir outputs/{{experiment}}
+
+# Lint and test, as CI does
+check:
+    {{python}} -m ruff check .
+    {{python}} -m ruff format --check .
+    {{python}} -m pytest -n auto
+
+# Mend what the linter can
+fix:
+    {{python}} -m ruff check --fix .
+    {{python}} -m ruff format .

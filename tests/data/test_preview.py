@@ -1,0 +1,38 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from connectomics.config.schema import Config
+from connectomics.data.datamodule import VolumesDataModule
+from connectomics.data.preview import GAP, OUTLINE, PROFILE_HEIGHT, TITLE_HEIGHT, draw_sheet, write_preview
+from connectomics.errors import UserError
+from tests.data.conftest import enable_all
+
+
+def test_a_sheet_has_a_row_for_each_patch_and_a_column_for_each_augmentation(
+    make_config: Callable[..., Config], tmp_path: Path
+) -> None:
+    config = make_config((10, 80, 90))
+    config.data.dataloader.patch_size = (6, 64, 64)
+    enable_all(config)
+    write_preview(VolumesDataModule(config), 2, tmp_path / "new" / "sheet.png")
+    sheet = cv2.imread(str(tmp_path / "new" / "sheet.png"))
+    profile = 6 * (PROFILE_HEIGHT // 6)
+    row = TITLE_HEIGHT + 64 + profile + 2 * 2 + GAP
+    assert sheet.shape == (2 * row, 12 * (64 + GAP), 3)
+    assert (sheet == OUTLINE).all(axis=-1).any()
+
+
+def test_without_augmentation_the_network_sees_the_patch_as_it_is(make_config: Callable[..., Config]) -> None:
+    sheet = draw_sheet(VolumesDataModule(make_config()).training_patches(), 1)
+    first, second = np.split(sheet, 2, axis=1)
+    np.testing.assert_array_equal(first[20:], second[20:])
+
+
+def test_a_sheet_that_cannot_be_written_is_told(make_config: Callable[..., Config], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"file/sheet\.png cannot be written"):
+        write_preview(VolumesDataModule(make_config()), 1, tmp_path / "file" / "sheet.png")

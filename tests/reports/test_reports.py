@@ -1,0 +1,84 @@
+import io
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from connectomics.reports.durations import describe_seconds
+from connectomics.reports.figures import (
+    FALSE_COLOR,
+    MISSED_COLOR,
+    TRUE_COLOR,
+    compared,
+    outlined,
+    sections_side_by_side,
+    stacked,
+    to_gray,
+)
+from connectomics.reports.scores import print_scores
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.2, "0 s"),
+        (59.4, "59 s"),
+        (60, "1 min 00 s"),
+        (3599, "59 min 59 s"),
+        (7620, "2 h 07 min"),
+        (273_600, "3 d 4 h"),
+    ],
+)
+def test_a_length_of_time_reads_as_people_say_it(seconds: float, text: str) -> None:
+    assert describe_seconds(seconds) == text
+
+
+def test_an_outline_lies_around_its_object_and_leaves_it_free() -> None:
+    mask = np.zeros((7, 7), bool)
+    mask[2:5, 2:5] = True
+    picture = outlined(np.full((7, 7), 9, np.uint8), mask, TRUE_COLOR)
+    line = (picture == TRUE_COLOR).all(-1)
+    assert line.sum() == 16
+    assert not (line & mask).any()
+    assert (picture[mask] == 9).all()
+
+
+def test_found_invented_and_missed_clefts_have_their_own_colours() -> None:
+    predicted, truth = np.zeros((2, 20, 20), bool)
+    predicted[2:4, 2:4] = truth[3:5, 2:4] = True
+    predicted[2:4, 12:14] = True
+    truth[12:14, 2:4] = True
+    picture = compared(np.zeros((20, 20), np.uint8), predicted, truth)
+    seen = {tuple(color) for color in picture.reshape(-1, 3).tolist()}
+    assert seen == {(0, 0, 0), TRUE_COLOR, FALSE_COLOR, MISSED_COLOR}
+    assert tuple(picture[1, 12]) == FALSE_COLOR
+    assert tuple(picture[11, 2]) == MISSED_COLOR
+
+
+def test_a_patch_becomes_a_column_for_each_section() -> None:
+    patch = np.random.default_rng(0).random((6, 10, 12))
+    picture = sections_side_by_side(patch, patch > 0.9, patch, num_sections=3)
+    assert picture.shape == (3 * 10 + 2 * 4, 3 * 12 + 2 * 4, 3)
+    np.testing.assert_array_equal(picture[:10, :12, 0], to_gray(patch[0]))
+    np.testing.assert_array_equal(picture[:10, -12:, 0], to_gray(patch[5]))
+
+
+def test_stacking_keeps_every_picture() -> None:
+    pictures = [np.full((2, 3, 3), value, np.uint8) for value in (1, 2)]
+    assert stacked(pictures, axis=0)[:, 0, 0].tolist() == [1, 1, 255, 255, 255, 255, 2, 2]
+
+
+def test_the_table_shows_values_and_says_why_one_is_missing() -> None:
+    score = {"score": 20.5, "adgt": 30.0, "adf": 11.0}
+    scores = {
+        "volumes": {
+            "im_A": {"cremi_distance": score, "jaccard": 0.5},
+            "im_B": {"cremi_distance": None, "cremi_distance_undefined": "no cleft was predicted", "jaccard": 0.0},
+        },
+        "mean": {"cremi_distance": None, "cremi_distance_undefined": "im_B has none", "jaccard": 0.25},
+    }
+    screen = Console(file=io.StringIO(), width=100)
+    print_scores(screen, scores)
+    text = screen.file.getvalue()  # type: ignore[attr-defined]
+    for part in ("20.50", "30.00", "11.00", "0.25", "undefined", "im_B: cremi_distance is undefined: no cleft"):
+        assert part in text

@@ -1,0 +1,42 @@
+"""Two processes on one machine (gloo) train what one process with a batch twice as large does."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+
+from tests.runs.reading import only_run, scalars
+
+ROOT = Path(__file__).parents[2]
+# Without batch statistics, and with a mean over voxels for a loss, the mean of two gradients is that of both batches.
+COMPARABLE = [
+    "model.rsunet.norm=instance",
+    "model.loss.losses=[{function: WeightedBCEWithLogitsLoss}]",
+    "optimization.gradient_clip_val=0",
+]
+
+
+def train(small: Path, folder: Path, *overrides: str) -> Path:
+    command = [
+        sys.executable,
+        "scripts/main.py",
+        "--config",
+        str(small),
+        f"save_path={folder}",
+        *COMPARABLE,
+        *overrides,
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("trained 6 steps") == 1, "only the first process speaks"
+    return only_run(folder)
+
+
+def test_two_processes_train_what_one_does(small: Path, tmp_path: Path) -> None:
+    one = train(small, tmp_path / "one", "data.dataloader.batch_size=2")
+    two = train(small, tmp_path / "two", "data.dataloader.batch_size=1", "system.num_processes=2")
+    ours, theirs = (torch.load(run / "checkpoints" / "last.ckpt", weights_only=True) for run in (two, one))
+    torch.testing.assert_close(ours["state_dict"], theirs["state_dict"], rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(ours["ema"]["weights"], theirs["ema"]["weights"], rtol=1e-3, atol=1e-4)
+    assert list(scalars(two, "val_jaccard")) == list(scalars(one, "val_jaccard"))

@@ -1,0 +1,62 @@
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from connectomics.config.optimization import OptimizationConfig, OptimizerConfig
+from connectomics.errors import ConfigError
+from connectomics.training.optimizers import SCHEDULERS, build_optimizer, build_scheduler
+
+
+def course(config: OptimizationConfig, steps: int) -> list[float]:
+    optimizer = build_optimizer(nn.Linear(2, 2), config.optimizer)
+    scheduler = build_scheduler(optimizer, config)
+    rates = []
+    for _ in range(steps):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    return rates
+
+
+def test_the_cosine_is_pytorchs_until_t_max_and_stays_low_after_it() -> None:
+    config = OptimizationConfig(max_steps=20)
+    config.scheduler.params.t_max = 10
+    optimizer = torch.optim.AdamW(nn.Linear(2, 2).parameters(), lr=1e-3)
+    theirs = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=10, eta_min=1e-5)
+    ours = course(config, 20)
+    for rate in ours[:11]:
+        assert rate == pytest.approx(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        theirs.step()
+    assert ours[10:] == pytest.approx([1e-5] * 10)
+
+
+def test_without_t_max_the_whole_training_is_taken() -> None:
+    config = OptimizationConfig(max_steps=8)
+    assert course(config, 9)[-1] == pytest.approx(config.scheduler.min_lr)
+    config.scheduler.interval, config.n_steps_per_epoch = "epoch", 4
+    assert course(config, 3)[-1] == pytest.approx(config.scheduler.min_lr)
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_every_course_begins_at_lr(name: str) -> None:
+    config = OptimizationConfig(max_steps=4)
+    config.scheduler.name = name
+    rates = course(config, 5)
+    assert rates[0] == pytest.approx(config.optimizer.lr)
+    assert rates == sorted(rates, reverse=True)
+    assert all(math.isfinite(rate) for rate in rates)
+
+
+def test_weight_decay_spares_biases_and_norms() -> None:
+    model = nn.Sequential(nn.Conv3d(1, 2, 3), nn.BatchNorm3d(2))
+    optimizer = build_optimizer(model, OptimizerConfig(weight_decay=0.3, eps=1e-6, betas=(0.8, 0.9)))
+    assert [(g["weight_decay"], len(g["params"])) for g in optimizer.param_groups] == [(0.3, 1), (0.0, 3)]
+    assert all((g["eps"], g["betas"]) == (1e-6, (0.8, 0.9)) for g in optimizer.param_groups)
+
+
+def test_unknown_names_are_answered_with_the_close_match() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'AdamW'"):
+        build_optimizer(nn.Linear(1, 1), OptimizerConfig(name="AdamWW"))
