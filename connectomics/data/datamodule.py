@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import final
 
 import pytorch_lightning as pl
@@ -21,7 +22,6 @@ from connectomics.data.targets import TARGETS
 from connectomics.data.volume import LearningVolume, open_learning_volume
 from connectomics.data.windows import cover, share_of_rank, spread
 from connectomics.errors import UserError
-from connectomics.geometry import ZYX
 from connectomics.lookup import pick
 from connectomics.volumes.labelled import LabelledSource, open_labelled
 
@@ -40,7 +40,6 @@ class VolumesDataModule(pl.LightningDataModule):
         self.target = pick(TARGETS, config.data.target.type, "data.target.type")
         self._training: TrainingPatches | None = None
         self._validation: ValidationPatches | None = None
-        self._windows: list[tuple[int, ZYX]] = []
 
     def check(self) -> None:
         """Open every file and compare what they say with the settings; no voxel is read.
@@ -56,8 +55,8 @@ class VolumesDataModule(pl.LightningDataModule):
         """Read what is to be held in memory, and find where patches may lie."""
         if stage == "fit":
             self.training_patches()
-        if stage in ("fit", "validate") and self._validation is None and self.config.data.val.image:
-            self._validation = self._build_validation()
+        if stage in ("fit", "validate"):
+            self.validation_patches()
 
     def train_dataloader(self) -> TrainingLoader:
         """Return batches of random patches, `n_steps_per_epoch` times `accumulate_grad_batches` of them an epoch."""
@@ -70,17 +69,24 @@ class VolumesDataModule(pl.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Sample] | list[DataLoader[Sample]]:
         """Return batches of the windows that cover the validation volumes; an empty list when there are none."""
-        if self._validation is None:
+        patches = self.validation_patches()
+        if patches is None:
             return []
+        mine = replace(patches, windows=share_of_rank(patches.windows, *self._ranks()))
         size = self.config.data.dataloader.batch_size
-        options = self._loader_options(most=-(-len(self._validation) // size))
-        return DataLoader(self._validation, batch_size=size, **options)
+        return DataLoader(mine, batch_size=size, **self._loader_options(most=-(-len(mine) // size)))
 
     def training_patches(self) -> TrainingPatches:
         """Return the patches of the training, by their number; the first call reads the volumes."""
         if self._training is None:
             self._training = self._build_training()
         return self._training
+
+    def validation_patches(self) -> ValidationPatches | None:
+        """Return the windows of the validation, of all ranks; None without volumes. The first call reads them."""
+        if self._validation is None and self.config.data.val.image:
+            self._validation = self._build_validation()
+        return self._validation
 
     def _build_training(self) -> TrainingPatches:
         data = self.config.data
@@ -99,8 +105,7 @@ class VolumesDataModule(pl.LightningDataModule):
         dataloader = self.config.data.dataloader
         cutter = self._cutter("val", dataloader.use_preloaded_cache_val)
         windows = [(i, at) for i, v in enumerate(cutter.volumes) for at in cover(v.shape, dataloader.patch_size)]
-        mine = share_of_rank(spread(windows, dataloader.max_val_patches), *self._ranks())
-        return ValidationPatches(cutter, mine, dataloader.patch_size)
+        return ValidationPatches(cutter, spread(windows, dataloader.max_val_patches), dataloader.patch_size)
 
     def _cutter(self, stage: str, preload: bool) -> PatchCutter:
         transform = self.config.data.image_transform

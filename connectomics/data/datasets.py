@@ -69,11 +69,14 @@ class TrainingPatches(Dataset[Sample]):
         return as_sample(self.draw(number))
 
 
+@dataclass(frozen=True)
 class ValidationPatches(Dataset[Sample]):
     """The windows that cover the validation volumes, in order, as they are."""
 
-    def __init__(self, cutter: PatchCutter, windows: Sequence[tuple[int, ZYX]], shape: ZYX) -> None:
-        self.cutter, self.windows, self.shape = cutter, windows, shape
+    cutter: PatchCutter
+    windows: Sequence[tuple[int, ZYX]]
+    """Number of the volume, and position (z, y, x), of each."""
+    shape: ZYX
 
     def __len__(self) -> int:
         return len(self.windows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, final
@@ -103,5 +104,11 @@ def loader_options(num_workers: int, pin_memory: bool) -> dict[str, Any]:
     options: dict[str, Any] = {"num_workers": num_workers, "pin_memory": pin_memory}
     if num_workers > 0:
         cv2.setNumThreads(1)
-        options |= {"persistent_workers": True, "multiprocessing_context": "fork"}
+        options |= {"persistent_workers": True, "multiprocessing_context": "fork", "worker_init_fn": leave_signals}
     return options
+
+
+def leave_signals(_worker: int) -> None:
+    """Let the main process alone answer Ctrl-C and SIGTERM, which reach the workers too: it still needs a batch."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -65,7 +65,12 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--print-config", action="store_true", help="print the folded settings and exit")
     parser.add_argument("--version", action="version", version=connectomics.__version__)
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings, such as system.num_gpus=4")
-    return parser.parse_intermixed_args(argv)
+    args = parser.parse_intermixed_args(argv)
+    if args.demo and (args.mode != "train" or args.checkpoint or args.fast_dev_run or args.preview):
+        parser.error("--demo trains and tests by itself; with it go only settings (key=value) and --print-config")
+    if args.preview and args.mode != "train":
+        parser.error("--preview draws training patches; it goes with --mode train")
+    return args
 
 
 def _count(text: str) -> int:
@@ -127,7 +132,11 @@ def _test(configs: Mapping[str, Config], args: argparse.Namespace) -> int:
     from connectomics.runs.test import test
 
     check_names(configs)
-    test(configs["test"], args.checkpoint, args.fast_dev_run)
+    try:
+        test(configs["test"], args.checkpoint, args.fast_dev_run)
+    except KeyboardInterrupt:
+        print("stopped; what was predicted is kept, and the same command goes on from there", file=sys.stderr)
+        return 128 + signal.SIGINT
     return 0
 
 

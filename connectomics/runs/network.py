@@ -18,7 +18,7 @@ from connectomics.models import build_model
 from connectomics.models.build import MEMORY_FORMATS
 from connectomics.models.fold import fold_batch_norm
 from connectomics.training.checkpoints import load_weights, network_weights
-from connectomics.training.devices import choose_devices
+from connectomics.training.devices import choose_devices, require_precision
 
 AUTOCAST: Mapping[str, torch.dtype] = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 """`inference.precision` to the type of the arithmetic; float32 is not in it."""
@@ -54,6 +54,7 @@ def load_network(config: Config, checkpoint: Mapping[str, Any], path: Path) -> T
     load_weights(model, weights, path)
     folded = fold_batch_norm(model)
     devices = choose_devices(config.system)
+    require_precision(devices, config.inference.precision, "inference.precision")
     count = devices.count if devices.accelerator == "gpu" else 1
     places = [torch.device("cuda", i) for i in range(count)] if devices.accelerator == "gpu" else [torch.device("cpu")]
     return TrainedNetwork(tuple(Lane(_forward(folded, config, place), place) for place in places), weights)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from connectomics.config.system import SystemConfig
-from connectomics.errors import DeviceError
+from connectomics.errors import ConfigError, DeviceError
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +34,13 @@ def choose_devices(config: SystemConfig) -> Devices:
     if wanted > 0:
         return Devices("gpu", wanted)
     return Devices("cpu", config.num_processes)
+
+
+def require_precision(devices: Devices, precision: str, key: str) -> None:
+    """Refuse arithmetic that the devices do not have.
+
+    Raises:
+        ConfigError: With the setting `key`, and what to take instead.
+    """
+    if precision == "16-mixed" and devices.accelerator == "cpu":
+        raise ConfigError(f"{key} is '16-mixed', which needs a GPU; on the CPU take 'bf16-mixed' or '32-true'")

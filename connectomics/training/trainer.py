@@ -13,6 +13,7 @@ from connectomics.config import Config
 from connectomics.config.monitor import CheckpointConfig
 from connectomics.training.checkpoints import AtomicCheckpointIO
 from connectomics.training.devices import choose_devices
+from connectomics.training.divergence import StopWhenDiverged
 from connectomics.training.ema import WeightAverage
 from connectomics.training.images import ValidationImages
 from connectomics.training.interruption import SaveOnInterrupt
@@ -96,7 +97,7 @@ def _callbacks(config: Config, checkpoints: Path, processes: int) -> list[Callba
         callbacks.append(
             EarlyStopping(stopping.monitor, stopping.min_delta, stopping.patience, mode=stopping.mode, strict=True)
         )
-    callbacks += [SaveOnInterrupt(last), _best_checkpoints(monitor.checkpoint, checkpoints)]
+    callbacks += [StopWhenDiverged(), SaveOnInterrupt(last), _best_checkpoints(monitor.checkpoint, checkpoints)]
     return [*callbacks, SaveLast(last, monitor.checkpoint.save_last)]
 
 
