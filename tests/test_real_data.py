@@ -1,0 +1,46 @@
+"""Real serial-section EM with synapses, where it lies beside the repository; it is not part of it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from connectomics.config.data import ImageTransformConfig, VolumesConfig
+from connectomics.metrics import MaskPair, score_volume
+from connectomics.volumes.labelled import LabelledSource, measure_image, open_labelled
+from connectomics.volumes.labels import CleftLabel, split_clefts
+
+DATA = Path(__file__).parents[2] / "shared" / "data" / "vnc"
+
+pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="the real volumes are not beside this checkout")
+
+
+def open_one(image: str, label: str) -> tuple[LabelledSource, CleftLabel]:
+    config = VolumesConfig(image=[str(DATA / image)], label=[str(DATA / label)])
+    opened = open_labelled(config, "data.test", channels=1, need_label=True)[0]
+    assert opened.label is not None
+    return opened, split_clefts(opened.label.read_all()[0], opened.label.info.layout)
+
+
+def test_the_challenge_layout_and_plain_files_hold_the_same_volume() -> None:
+    plain, plain_label = open_one("im_vnc_val.h5", "syn_vnc_val.h5")
+    challenge, challenge_label = open_one("sample_vnc_val.hdf", "sample_vnc_val.hdf")
+    np.testing.assert_array_equal(plain.image.read_all(), challenge.image.read_all())
+    np.testing.assert_array_equal(plain_label.foreground, challenge_label.foreground)
+    assert plain.image.info.spacing_nm == challenge.image.info.spacing_nm == (50.0, 4.6, 4.6)
+    assert 0.001 < plain_label.foreground.mean() < 0.02
+
+
+def test_a_shift_by_one_pixel_costs_at_most_that_pixel() -> None:
+    _, label = open_one("im_vnc_val.h5", "syn_vnc_val.h5")
+    shifted = np.roll(label.foreground, 1, axis=2)
+    shifted[..., 0] = False
+    scores = score_volume(MaskPair(shifted, label.foreground, (50.0, 4.6, 4.6)), ["cremi_distance", "jaccard"])
+    assert 0 < scores["cremi_distance"]["score"] <= 4.6
+    assert 0.7 < scores["jaccard"] < 1
+
+
+def test_grey_values_reach_from_zero_to_one() -> None:
+    opened, _ = open_one("im_vnc_train.h5", "syn_vnc_train.h5")
+    scaled = measure_image(opened, ImageTransformConfig()).scale(opened.image.read_all())
+    assert (scaled.min(), scaled.max()) == (0, 1)
