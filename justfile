@@ -3,7 +3,7 @@
 python := if path_exists(".venv/bin/python") == "true" { ".venv/bin/python" } else { "python3" }
 
 _list:
-    @just --list --unsorted
+    @{{just_executable()}} --list --unsorted
 
 # Train: just train tutorials/syn_cremi.yaml system.num_gpus=4
 train config *overrides:

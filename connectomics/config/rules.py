@@ -156,6 +156,8 @@ RULES: tuple[Rule, ...] = (
     _at_least("optimization.n_steps_per_epoch", 1),
     _at_least("optimization.gradient_clip_val", 0),
     _at_least("optimization.accumulate_grad_batches", 1),
+    Rule("optimization.benchmark", "false when optimization.deterministic is true: the fastest algorithm may vary",
+         lambda v, c: not (v and c.optimization.deterministic)),
     _positive("optimization.optimizer.lr"),
     _positive("optimization.optimizer.eps"),
     Rule("optimization.optimizer.betas", "two numbers from 0 to 1 (not included)",

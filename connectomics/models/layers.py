@@ -67,6 +67,10 @@ class Pool(nn.Module):
         super().__init__()
         self.factor = factor
 
+    def extra_repr(self) -> str:
+        """Return the factor, for printing."""
+        return f"factor={self.factor}"
+
     def forward(self, volume: Tensor) -> Tensor:
         """Pool (B, C, Z, Y, X); a remainder at the far border is dropped."""
         sections = as_sections(volume) if self.factor[0] == 1 else None
@@ -81,6 +85,10 @@ class Upsample(nn.Module):
     def __init__(self, factor: ZYX) -> None:
         super().__init__()
         self.factor = factor
+
+    def extra_repr(self) -> str:
+        """Return the factor, for printing."""
+        return f"factor={self.factor}"
 
     def forward(self, volume: Tensor) -> Tensor:
         """Upsample (B, C, Z, Y, X) by `factor` along (z, y, x)."""

@@ -26,7 +26,7 @@ def print_scores(console: Console, scores: Mapping[str, Any]) -> None:
     table = Table(title="scores")
     table.add_column("volume")
     for metric, part in columns:
-        table.add_column(_title(metric, part), justify="right")
+        table.add_column(_title(metric, part), justify="right", overflow="fold")
     for name, row in rows.items():
         if name == "mean":
             table.add_section()

@@ -11,6 +11,7 @@ from connectomics.config import Config
 from connectomics.data.targets import TARGETS
 from connectomics.decoding import DECODERS
 from connectomics.errors import ConfigError, UserError
+from connectomics.inference import SAVED_TYPES
 from connectomics.inference.activations import ACTIVATIONS
 from connectomics.inference.blend import PROFILES
 from connectomics.lookup import pick
@@ -66,8 +67,10 @@ def require_disk(folder: Path, volumes: list[LabelledSource], config: Config) ->
     """
     if not config.inference.save_results:
         return
-    width = {"float32": 4, "float16": 2, "uint8": 1}[config.inference.save_dtype]
-    needed = sum(prod(v.image.shape) * (width * config.model.out_channels + 1) for v in volumes)
+    width = SAVED_TYPES[config.inference.save_dtype].dtype.itemsize * config.model.out_channels
+    # Finished sections wait uncompressed, one volume at a time, until their file is whole.
+    waiting = max(prod(v.image.shape) * width for v in volumes)
+    needed = waiting + sum(prod(v.image.shape) * (width + 1) for v in volumes)
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise UserError(

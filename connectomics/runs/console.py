@@ -10,6 +10,10 @@ import warnings
 from rich.console import Console
 
 
+WIDTH_OF_A_FILE = 140
+"""Characters of a line where the output goes to a file."""
+
+
 def is_first_process() -> bool:
     """Return whether this process speaks for all processes of the run."""
     ranks = (os.environ.get(name, "0") for name in ("LOCAL_RANK", "RANK", "SLURM_PROCID"))
@@ -18,7 +22,8 @@ def is_first_process() -> bool:
 
 def console() -> Console:
     """Return the screen, which stays silent in all processes but the first."""
-    return Console(file=sys.stdout, highlight=False, soft_wrap=True, quiet=not is_first_process())
+    width = None if sys.stdout.isatty() else WIDTH_OF_A_FILE
+    return Console(file=sys.stdout, width=width, highlight=False, soft_wrap=True, quiet=not is_first_process())
 
 
 def say(text: str) -> None:

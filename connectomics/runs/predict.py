@@ -132,18 +132,21 @@ def _tell_what_is_there(name: str, stage: StagedVolume) -> None:
 def _peak_memory(network: TrainedNetwork) -> str:
     """Return the most memory that this process, and the GPUs, have held so far."""
     host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    gpus = [torch.cuda.max_memory_allocated(lane.device) / 2**30 for lane in network.lanes if lane.device.index]
+    gpus = [
+        torch.cuda.max_memory_allocated(lane.device) / 2**30 for lane in network.lanes if lane.device.type == "cuda"
+    ]
     return f"{host:.1f} GiB" + (f", GPU {max(gpus):.1f} GiB" if gpus else "")
 
 
 def _picture(
     volume: LabelledSource, intensity: IntensityRange, clefts: npt.NDArray[np.int64], config: Config, run: RunFolder
 ) -> npt.NDArray[np.uint8]:
-    """Return the sections with the most clefts side by side: raw, and with predicted and annotated ones outlined."""
+    """Return the sections with the most clefts: raw, and beside or below with predicted and annotated ones outlined."""
     mask = open_volume(str(run.mask(volume.name, WRITERS[config.inference.save_backend][0])))
     busiest = sorted(clefts.argsort(kind="stable")[::-1][:PICTURED_SECTIONS].tolist())
     _, y, x = volume.image.shape
-    columns = []
+    wide = int(x > y)  # wide sections lie below one another, others side by side
+    pairs = []
     for z in busiest:
         box = Box((z, 0, 0), (z + 1, y, x))
         gray = to_gray(intensity.scale(volume.image.read(box)[0, 0]))
@@ -151,5 +154,5 @@ def _picture(
         if volume.label is not None:
             truth = split_clefts(volume.label.read(box)[0], volume.label.info.layout).foreground[0]
         outlined = compared(gray, mask.read(box)[0, 0], truth)
-        columns.append(stacked([np.repeat(gray[..., np.newaxis], 3, axis=-1), outlined], axis=0))
-    return stacked(columns, axis=1)
+        pairs.append(stacked([np.repeat(gray[..., np.newaxis], 3, axis=-1), outlined], axis=0))
+    return stacked(pairs, axis=1 - wide)

@@ -1,0 +1,175 @@
+"""Changing a setting changes what is built from it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from connectomics.config import Config, load_config
+from connectomics.data.datamodule import VolumesDataModule
+from connectomics.decoding import decode
+from connectomics.errors import ConfigError
+from connectomics.inference import plan_inference
+from connectomics.training.module import SegmentationModule
+from connectomics.training.trainer import build_trainer
+
+Facts = list[Any]
+
+
+def network(config: Config) -> Facts:
+    module = SegmentationModule(config)
+    strides = [p.stride() for p in module.model.parameters()]
+    terms = [(loss.__class__.__name__, vars(loss).get("_buffers"), {k: v for k, v in vars(loss).items() if k[0] != "_"})
+             for loss in module.criterion.losses]  # fmt: skip
+    return [str(module.model), strides, terms, module.criterion.weights, module.criterion.channels]
+
+
+def course(config: Config) -> Facts:
+    module = SegmentationModule(config)
+    optimizer, scheduler = module.configure_optimizers().values()
+    groups = [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
+    rates = []
+    for _ in range(6):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler["scheduler"].step()
+    return [type(optimizer), groups, rates, scheduler["interval"]]
+
+
+def trainer(config: Config) -> Facts:
+    built = build_trainer(config, Path("checkpoints"), Path("logs"))
+    simple = (int, float, str, bool, type(None))
+    callbacks = [
+        (type(c).__name__, {k: v for k, v in vars(c).items() if isinstance(v, simple) or k == "_config"})
+        for c in built.callbacks
+    ]
+    return [
+        built.max_steps, built.accumulate_grad_batches, built.gradient_clip_val, built.precision,
+        built.log_every_n_steps, torch.backends.cudnn.benchmark, callbacks,
+    ]  # fmt: skip
+
+
+def data(config: Config) -> Facts:
+    built = VolumesDataModule(config)
+    patches, validation = built.training_patches(), built.validation_patches()
+    drawn = [patches.draw(number) for number in range(4)]
+    loader = built.train_dataloader()
+    return [
+        [(p.image.shape, p.image.sum(dtype=float), p.label.sum(dtype=float), p.valid.sum()) for p in drawn],
+        [(type(v.image).__name__, v.intensity) for v in patches.cutter.volumes],
+        validation and [validation.windows, *(type(v.image).__name__ for v in validation.cutter.volumes)],
+        (len(loader), loader.num_workers, next(iter(loader.batch_sampler))),
+        repr(patches.augmentation), repr(patches.sampler.p), [len(p.rich) for p in patches.sampler.positions],
+    ]  # fmt: skip
+
+
+def prediction(config: Config) -> Facts:
+    return [plan_inference(config)]
+
+
+def mask(config: Config) -> Facts:
+    return [decode(np.linspace(0, 1, 60, dtype=np.float32).reshape(1, 3, 4, 5), config.decoding).tolist()]
+
+
+CHANGES: list[tuple[Callable[[Config], Facts], str]] = [
+    (network, "model.in_channels=2"),
+    (network, "model.out_channels=2 model.loss.losses.0.pred_slice='0:1' model.loss.losses.1.pred_slice='0:1'"),
+    (network, "model.memory_format=contiguous"),
+    (network, "model.rsunet.filters=[4,12]"),
+    (network, "model.rsunet.down_factors=[[2,2,2]]"),
+    (network, "model.rsunet.depth_2d=2"),
+    (network, "model.rsunet.kernel_2d=[1,5,5]"),
+    (network, "model.rsunet.norm=group model.rsunet.num_groups=4"),
+    (network, "model.rsunet.norm=group model.rsunet.num_groups=2"),
+    (network, "model.rsunet.activation=relu"),
+    (network, "model.loss.losses.0.weight=2"),
+    (network, "model.loss.losses.0.function=DiceLoss"),
+    (network, "model.loss.losses.0.kwargs={pos_weight: 3}"),
+    (network, "model.loss.losses.1.kwargs={smooth_nr: 1}"),
+    *((course, f"optimization.{change}") for change in (
+        "optimizer.name=Adam", "optimizer.lr=2e-3", "optimizer.eps=1e-6", "optimizer.betas=[0.8,0.9]",
+        "optimizer.weight_decay=0.1", "scheduler.name=ConstantLR", "scheduler.min_lr=1e-4",
+        "scheduler.interval=epoch", "scheduler.params.t_max=3", "max_steps=4",
+    )),
+    *((trainer, f"optimization.{change}") for change in (
+        "max_steps=4", "precision=bf16-mixed", "gradient_clip_val=0", "accumulate_grad_batches=2", "benchmark=false", "ema.enabled=false", "ema.decay=0.9", "ema.warmup_steps=7",
+        "ema.validate_with_ema=false",
+    )),
+    *((trainer, f"monitor.{change}") for change in (
+        "checkpoint.monitor=val_loss_total", "checkpoint.mode=max", "checkpoint.save_top_k=2",
+        "checkpoint.save_every_n_epochs=2", "checkpoint.save_last=false", "checkpoint.checkpoint_filename=x",
+        "logging.scalar.loss_every_n_steps=2", "logging.images.max_images=1", "logging.images.num_slices=1",
+        "logging.images.log_every_n_epochs=2", "early_stopping.enabled=true",
+    )),
+    *((trainer, f"monitor.early_stopping.enabled=true monitor.early_stopping.{change}") for change in (
+        "patience=3", "min_delta=0.1", "mode=max", "monitor=val_jaccard",
+    )),
+    (data, "system.seed=5"),
+    (data, "system.num_workers=2"),
+    (data, "optimization.n_steps_per_epoch=5"),
+    *((data, f"data.dataloader.{change}") for change in (
+        "patch_size=[2,16,16]", "batch_size=3", "max_val_patches=2", "reject_sampling={size_thres: 3, p: 0.5}",
+        "use_preloaded_cache_train=false", "use_preloaded_cache_val=false",
+    )),
+    (data, "data.dataloader.reject_sampling={size_thres: 3, p: 0.9}"),
+    (data, "data.image_transform.clip_percentile_low=0.1"),
+    (data, "data.image_transform.clip_percentile_high=0.9"),
+    (data, "data.image_transform.normalize=none"),
+    (data, "data.data_transform.pad_size=[0,8,8]"),
+    (data, "data.data_transform={pad_size: [0,8,8], pad_mode: constant}"),
+    (data, "data.train.crop=[':5',':',':']"),
+    (data, "data.val.crop=[':','4:',':']"),
+    *((data, f"data.augmentation.{name}.enabled=true") for name in (
+        "flip", "rotate", "elastic", "misalignment", "missing_section", "missing_parts", "motion_blur", "cut_noise",
+        "cut_blur", "intensity",
+    )),
+    *((prediction, f"inference.{change}") for change in (
+        "window.window_size=[4,16,32]", "window.sw_batch_size=2", "window.overlap=0.25", "window.blending=constant",
+        "window.padding_mode=replicate", "window.whole_plane=true", "preset=fast",
+        "test_time_augmentation.enabled=false", "test_time_augmentation.flip_axes=[2]",
+        "test_time_augmentation.ensemble_mode=max", "test_time_augmentation.rotation90_axes=[1,2]",
+        "test_time_augmentation.views_per_window=4", "model.channel_activations.0.activation=none",
+        "block_size=[250,250]",
+    )),
+    (prediction, "data.data_transform.pad_size=[0,8,8]"),
+    (prediction, "data.data_transform.pad_mode=replicate"),
+    (mask, "decoding.threshold=0.3"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("build", "change"), CHANGES, ids=[change for _, change in CHANGES])
+def test_a_changed_setting_changes_what_is_built(small: Path, build: Callable[[Config], Facts], change: str) -> None:
+    before = facts(build, load_config(small))
+    assert facts(build, load_config(small, _split(change))) != before
+
+
+def test_determinism_is_asked_of_torch(small: Path) -> None:
+    config = load_config(small, ["optimization.deterministic=true", "optimization.benchmark=false"])
+    try:
+        build_trainer(config, Path("checkpoints"), Path("logs"))
+        assert torch.are_deterministic_algorithms_enabled()
+    finally:
+        torch.use_deterministic_algorithms(False)
+    with pytest.raises(ConfigError, match="it must be false when optimization.deterministic is true"):
+        load_config(small, ["optimization.deterministic=true"])
+
+
+def facts(build: Callable[[Config], Facts], config: Config) -> str:
+    """Return what is built from the settings, in words."""
+    torch.manual_seed(0)
+    return repr(build(config))
+
+
+def _split(change: str) -> list[str]:
+    """Split overrides at the blanks outside of braces and brackets."""
+    parts, depth = [""], 0
+    for letter in change:
+        depth += (letter in "[{") - (letter in "]}")
+        if letter == " " and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return parts
