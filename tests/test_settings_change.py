@@ -95,8 +95,8 @@ CHANGES: list[tuple[Callable[[Config], Facts], str]] = [
         "scheduler.interval=epoch", "scheduler.params.t_max=3", "max_steps=4",
     )),
     *((trainer, f"optimization.{change}") for change in (
-        "max_steps=4", "precision=bf16-mixed", "gradient_clip_val=0", "accumulate_grad_batches=2", "benchmark=false", "ema.enabled=false", "ema.decay=0.9", "ema.warmup_steps=7",
-        "ema.validate_with_ema=false",
+        "max_steps=4", "precision=bf16-mixed", "gradient_clip_val=0", "accumulate_grad_batches=2", "benchmark=false",
+        "ema.enabled=false", "ema.decay=0.9", "ema.warmup_steps=7", "ema.validate_with_ema=false",
     )),
     *((trainer, f"monitor.{change}") for change in (
         "checkpoint.monitor=val_loss_total", "checkpoint.mode=max", "checkpoint.save_top_k=2",
@@ -153,7 +153,7 @@ def test_determinism_is_asked_of_torch(small: Path) -> None:
         assert torch.are_deterministic_algorithms_enabled()
     finally:
         torch.use_deterministic_algorithms(False)
-    with pytest.raises(ConfigError, match="it must be false when optimization.deterministic is true"):
+    with pytest.raises(ConfigError, match="it must be false when optimization"):
         load_config(small, ["optimization.deterministic=true"])
 
 

@@ -9,7 +9,6 @@ import warnings
 
 from rich.console import Console
 
-
 WIDTH_OF_A_FILE = 140
 """Characters of a line where the output goes to a file."""
 
