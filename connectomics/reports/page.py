@@ -45,11 +45,11 @@ def write_report(
 ) -> None:
     """Write one self-contained HTML file: numbers, curves over the threshold, sections, and a list of the mistakes.
 
-    The file needs no network and no server. It is written in one pass over the volumes, with some sections, the masks
-    of one volume and the ids of its components in memory. Raw sections are JPEG of quality 60 whose longest side is at
+    It needs no network and no server. One pass over the volumes makes it, with some sections, and the masks of one
+    volume and the ids of its components, in memory. Raw sections are JPEG of quality 60 whose longest side is at
     most 900 pixels, probabilities PNG of 16 levels, at most 450 pixels; outlines are vector paths in voxels, exact to
-    a voxel. A volume of 125 x 1250 x 1250 makes about 30 MB; above 300 million raw pixels, which is
-    two and a half such volumes, all of them are scaled down further.
+    a voxel. A volume of 125 x 1250 x 1250 makes about 30 MB; above 300 million raw pixels, almost three such volumes,
+    all of them are scaled down further.
 
     Args:
         path: Where; it appears under its name when it is whole.

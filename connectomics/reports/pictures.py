@@ -17,7 +17,7 @@ LONGEST_SIDE = 900
 """Of a raw picture, in pixels; smaller sections are shown as they are."""
 
 MAX_PIXELS = 300_000_000
-"""Of all raw pictures of a page: two and a half volumes of 125 sections at `LONGEST_SIDE`; more are scaled down."""
+"""Of all raw pictures of a page: almost three volumes of 125 sections at `LONGEST_SIDE`; more are scaled down."""
 
 QUALITY = 60
 """Of the JPEG; the noise of micrographs takes about 0.2 bytes a pixel."""
