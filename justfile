@@ -25,6 +25,10 @@ demo *overrides:
 tensorboard experiment:
     {{python}} -m tensorboard.main --logdir outputs/{{experiment}}
 
+# Raw, label, mask and prediction of a tested run in Neuroglancer: just view outputs/rsunet_cremi_synapse_cleft/TIME
+view results:
+    {{python}} scripts/view.py {{results}}
+
 # Lint and test, as CI does
 check:
     {{python}} -m ruff check .

@@ -21,3 +21,5 @@ class EvaluationConfig:
     """False for volumes without labels."""
     metrics: list[str] = field(default_factory=lambda: ["cremi_distance", "jaccard"])
     """Names in `metrics.METRICS`."""
+    report: bool = True
+    """Write `report.html`, a page with the scores, the sections and the mistakes; needs `inference.save_results`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
@@ -14,6 +15,36 @@ PARTS: Mapping[str, Mapping[str, str]] = {
 """Metrics that have several numbers: which of them the table shows, and under which title."""
 
 
+@dataclass(frozen=True, slots=True)
+class ScoreTable:
+    """Scores as text."""
+
+    titles: list[str]
+    """Of the columns, without that of the volumes."""
+    rows: dict[str, list[str]]
+    """Volume, and "mean" at the end, to its cells."""
+    notes: list[str]
+    """Why some of them are undefined."""
+
+
+def tabulate_scores(scores: Mapping[str, Any]) -> ScoreTable:
+    """Return one row per volume and one for their mean.
+
+    Args:
+        scores: As in `metrics.json`: `volumes` and `mean`.
+    """
+    rows = {**scores["volumes"], "mean": scores["mean"]}
+    columns = _columns(rows)
+    notes = [
+        f"{name}: {key.removesuffix('_undefined')} is undefined: {reason}"
+        for name, row in rows.items()
+        for key, reason in row.items()
+        if key.endswith("_undefined")
+    ]
+    cells = {name: [_cell(row, metric, part) for metric, part in columns] for name, row in rows.items()}
+    return ScoreTable([_title(metric, part) for metric, part in columns], cells, notes)
+
+
 def print_scores(console: Console, scores: Mapping[str, Any]) -> None:
     """Print one row per volume and one for their mean; what has no value is told below the table.
 
@@ -21,21 +52,18 @@ def print_scores(console: Console, scores: Mapping[str, Any]) -> None:
         console: Where to print.
         scores: As in `metrics.json`: `volumes` and `mean`.
     """
-    rows = {**scores["volumes"], "mean": scores["mean"]}
-    columns = _columns(rows)
+    tabulated = tabulate_scores(scores)
     table = Table(title="scores")
     table.add_column("volume")
-    for metric, part in columns:
-        table.add_column(_title(metric, part), justify="right", overflow="fold")
-    for name, row in rows.items():
+    for title in tabulated.titles:
+        table.add_column(title, justify="right", overflow="fold")
+    for name, cells in tabulated.rows.items():
         if name == "mean":
             table.add_section()
-        table.add_row(name, *(_cell(row, metric, part) for metric, part in columns))
+        table.add_row(name, *cells)
     console.print(table)
-    for name, row in rows.items():
-        for key, reason in row.items():
-            if key.endswith("_undefined"):
-                console.print(f"{name}: {key.removesuffix('_undefined')} is undefined: {reason}", markup=False)
+    for note in tabulated.notes:
+        console.print(note, markup=False)
 
 
 def _columns(rows: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str | None]]:

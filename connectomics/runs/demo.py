@@ -63,6 +63,7 @@ def _with_volumes(config: Config, folder: Path) -> Config:
 def _tell_where(run: RunFolder) -> None:
     say("")
     say("the network never saw the volume that it was scored on; look at")
+    say(f"  {run.report}   in a browser: scores, sections, every synapse that was missed or invented")
     say(f"  {run.picture('im_test')}   sections, and below them what was found (green), invented (red), missed (blue)")
     say(f"  {run.prediction('im_test', '.h5')}   probabilities, dataset `main`")
     say(f"  tensorboard --logdir {run.logs}   losses, learning rate, pictures of validation patches")

@@ -62,6 +62,11 @@ class RunFolder:
         """The scores."""
         return self.results / "metrics.json"
 
+    @property
+    def report(self) -> Path:
+        """The scores, the sections and the mistakes, for a browser."""
+        return self.results / "report.html"
+
     def require_writable(self) -> None:
         """Make the folder, or say why that cannot be.
 

@@ -91,7 +91,7 @@ def _predict_saved(
     saved = SAVED_TYPES[config.inference.save_dtype]
     grid = {"resolution": np.array(image.info.spacing_nm), "offset": np.array(image.info.offset_nm)}
     stated = grid | {"scale": saved.scale, "content": "probability times scale", "preset": config.inference.preset}
-    decoded = grid | {"threshold": config.decoding.threshold, "content": "1 where there is a cleft"}
+    decoded = grid | {"threshold": config.decoding.threshold, "content": "1 where there is a cleft"} | _seen(volume)
     mark = fingerprint(config, network.weights, image, intensity, network.lanes[0].device)
     path = run.prediction(volume.name, suffix)
     with (
@@ -107,6 +107,12 @@ def _predict_saved(
             writer.write(sections.z, part[np.newaxis], sections.corner)
             _collect(part, sections.box, mask, clefts)
     return mask, clefts
+
+
+def _seen(volume: LabelledSource) -> dict[str, str]:
+    """Return where the image and the label lie, for those who look at the mask later."""
+    label = {} if volume.label is None else {"label": volume.label.info.location}
+    return {"image": volume.image.info.location, **label}
 
 
 def _empty_mask(image: VolumeSource, config: Config) -> Mask:

@@ -21,6 +21,7 @@ from connectomics.runs.console import console, quiet_libraries, say
 from connectomics.runs.folder import RunFolder, run_of
 from connectomics.runs.network import load_network
 from connectomics.runs.predict import predict_to_files, try_windows
+from connectomics.runs.report import report_results
 from connectomics.training.checkpoints import read_checkpoint, require_same_model
 from connectomics.volumes.labelled import LabelledSource, open_labelled
 from connectomics.volumes.labels import split_clefts
@@ -65,6 +66,7 @@ def test(config: Config, checkpoint: Path | None, fast_dev_run: int = 0) -> RunF
             scores[volume.name] = _score(volume, mask, config)
     if scores:
         _report(run, scores, _stamp(config, checkpoint, saved))
+        report_results(run, volumes, config)
     say(f"results are in {run.results}")
     return run
 

@@ -9,13 +9,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, final
 
-import h5py
 import numpy as np
 import numpy.typing as npt
-import zarr
 
 from connectomics.errors import VolumeError
 from connectomics.geometry import ZYX, Box
+from connectomics.volumes.attributes import read_attributes
 from connectomics.volumes.chunks import CHUNK
 from connectomics.volumes.read import open_volume
 from connectomics.volumes.sections import Sections, cut_plane
@@ -170,11 +169,6 @@ def _read_note(note: Path) -> dict[str, str] | None:
 def _fingerprint_of(path: Path) -> dict[str, str] | None:
     """Return the fingerprint of a finished file; None where there is no such file, or it states none."""
     try:
-        if path.is_dir():
-            attributes = dict(zarr.open_group(str(path), mode="r")["main"].attrs)
-        else:
-            with h5py.File(path, "r") as file:
-                attributes = dict(file["main"].attrs)
-        return json.loads(attributes[ATTRIBUTE])
-    except (OSError, KeyError, ValueError):
+        return json.loads(read_attributes(path)[ATTRIBUTE])
+    except (VolumeError, KeyError, ValueError):
         return None

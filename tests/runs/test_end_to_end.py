@@ -85,7 +85,8 @@ def test_test_mode_predicts_scores_and_names_its_files(small: Path) -> None:
     run = trained(small)
     last = run / "checkpoints" / "last.ckpt"
     assert run_cli("--config", small, "--mode", "test", "--checkpoint", last) == 0
-    names = {"test_im_test_prediction.h5", "test_im_test_mask.h5", "test_im_test.png", "metrics.json"}
+    names = {"test_im_test_prediction.h5", "test_im_test_mask.h5", "test_im_test.png", "metrics.json",
+             "report.html"}  # fmt: skip
     assert {path.name for path in (run / "results").iterdir()} == names
     with h5py.File(run / "results" / "test_im_test_prediction.h5") as file:
         probability, attributes = file["main"][:], dict(file["main"].attrs)
@@ -132,6 +133,25 @@ def test_a_volume_without_labels_is_predicted_when_evaluation_is_off(small: Path
     assert run_cli(*arguments, "data.test.label=[]") == 2
     assert run_cli(*arguments, "data.test.label=[]", "evaluation.enabled=false") == 0
     assert not (run / "results" / "metrics.json").exists()
+
+
+def test_a_test_says_where_its_page_is(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = trained(small)
+    assert run_cli("--config", small, "--mode", "test", "--checkpoint", run / "checkpoints" / "last.ckpt") == 0
+    page = run / "results" / "report.html"
+    assert str(page) in capsys.readouterr().out
+    scores = json.loads((run / "results" / "metrics.json").read_text())
+    assert f"{scores['mean']['jaccard']:.4g}" in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "override", ["evaluation.report=false", "evaluation.enabled=false", "inference.save_results=false"]
+)
+def test_no_page_is_written_where_there_is_nothing_to_show(small: Path, override: str) -> None:
+    run = trained(small, "optimization.max_steps=3")
+    last = run / "checkpoints" / "last.ckpt"
+    assert run_cli("--config", small, "--mode", "test", "--checkpoint", last, override) == 0
+    assert not (run / "results" / "report.html").exists()
 
 
 def test_fast_dev_run_tries_everything_and_writes_nothing(small: Path) -> None:

@@ -1,0 +1,157 @@
+"""One volume on its way into a page: read once, section by section."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from connectomics.geometry import ZYX, Box
+from connectomics.metrics import MaskPair
+from connectomics.metrics.synapses import MatchRule
+from connectomics.reports.figures import to_gray
+from connectomics.reports.mistakes import KINDS, Comparison, compare_objects
+from connectomics.reports.outlines import UNITS, trace
+from connectomics.reports.pictures import PictureSize, encode_gray, encode_probability
+from connectomics.reports.thresholds import COARSE, Curves, ThresholdSweep
+from connectomics.volumes.chunks import CHUNK
+from connectomics.volumes.intensity import IntensityRange
+from connectomics.volumes.labels import split_clefts
+from connectomics.volumes.source import VolumeSource
+
+SLAB_BYTES = 128 * 2**20
+"""Of voxels read at once: some sections, since files are compressed in chunks of several."""
+
+MAX_LISTED = 1000
+"""Mistakes that a page lists for a volume, the largest ones."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReportedVolume:
+    """What a page shows of a volume; all sources lie on the grid of `image`."""
+
+    name: str
+    image: VolumeSource
+    intensity: IntensityRange
+    predicted: VolumeSource
+    """The mask, cleft where it is not 0."""
+    label: VolumeSource
+    annotated: VolumeSource | None = None
+    """Voxels that count are not 0; None when all of them do."""
+    probability: VolumeSource | None = None
+    scale: float = 1.0
+    """What a probability of 1 is stored as."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WrittenVolume:
+    """What a page says of a volume beside its pictures."""
+
+    entry: dict[str, Any]
+    """Name, shape, voxel size, counts and mistakes, ready for JSON."""
+    curves: Curves | None
+    """Scores over the threshold; None without probabilities."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Slab:
+    """Some sections, (Z, Y, X) each."""
+
+    z: int
+    gray: NDArray[np.uint8]
+    predicted: NDArray[np.bool_]
+    truth: NDArray[np.bool_]
+    counts: NDArray[np.bool_] | None
+    probability: NDArray[np.float32] | None
+
+
+def write_volume_data(
+    page: IO[str], number: int, volume: ReportedVolume, size: PictureSize, threshold: float, rule: MatchRule
+) -> WrittenVolume:
+    """Write the pictures and outlines of a volume into a page, as elements that nothing draws by itself.
+
+    Args:
+        page: Where they are written.
+        number: Of the volume, from 0; part of the elements' ids.
+        volume: What is shown.
+        size: How far sections are scaled down.
+        threshold: That made the mask; the scores at it are among the curves.
+        rule: When two components are the same synapse.
+
+    Raises:
+        VolumeError: If a file cannot be read.
+    """
+    predicted, truth = np.zeros((2, *volume.image.shape), np.bool_)
+    sweep = ThresholdSweep((*COARSE, threshold))
+    for slab in _slabs(volume):
+        here = slice(slab.z, slab.z + len(slab.gray))
+        predicted[here], truth[here] = slab.predicted, slab.truth
+        if slab.counts is not None:
+            predicted[here] &= slab.counts
+            truth[here] &= slab.counts
+        if slab.probability is not None:
+            sweep.add(slab.probability, slab.truth, slab.counts)
+        for i in range(len(slab.gray)):
+            _write_json(page, f"pictures-{number}-{slab.z + i}", _pictures(slab, i, size))
+    spacing = volume.image.info.spacing_nm or (1.0, 1.0, 1.0)
+    compared = compare_objects(MaskPair(predicted, truth, spacing), rule)
+    for z in range(volume.image.shape[0]):
+        outlines = [(KINDS.index(kind), *rest) for kind, *rest in compared.section(z)]
+        _write_json(page, f"outlines-{number}-{z}", {"outlines": outlines, "left_out": compared.left_out(z)})
+    entry = _entry(volume.name, volume.image.shape, spacing, compared, volume.probability is not None)
+    return WrittenVolume(entry, sweep.curves() if volume.probability is not None else None)
+
+
+def dump_json(value: Any) -> str:
+    """Return JSON that can stand in an HTML `script` element: it holds no `<`, whatever a file is called."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+
+
+def _write_json(page: IO[str], name: str, value: Any) -> None:
+    page.write(f'<script type="application/json" id="{name}">{dump_json(value)}</script>\n')
+
+
+def _slabs(volume: ReportedVolume) -> Iterator[_Slab]:
+    z, y, x = volume.image.shape
+    deep = max(1, min(CHUNK[0], SLAB_BYTES // (8 * y * x)))
+    for start in range(0, z, deep):
+        box = Box((start, 0, 0), (min(start + deep, z), y, x))
+        label = split_clefts(volume.label.read(box)[0], volume.label.info.layout)
+        counts = label.annotated
+        if volume.annotated is not None:
+            drawn = volume.annotated.read(box)[0] != 0
+            counts = drawn if counts is None else counts & drawn
+        probability = None
+        if volume.probability is not None:
+            probability = volume.probability.read(box)[0].astype(np.float32) / np.float32(volume.scale)
+        gray = to_gray(volume.intensity.scale(volume.image.read(box)[0]))
+        yield _Slab(start, gray, volume.predicted.read(box)[0] != 0, label.foreground, counts, probability)
+
+
+def _pictures(slab: _Slab, i: int, size: PictureSize) -> dict[str, str]:
+    """Return the pictures of one section, and the border of what does not count there."""
+    pictures = {"raw": encode_gray(slab.gray[i], size)}
+    if slab.probability is not None:
+        pictures["probability"] = encode_probability(slab.probability[i], size)
+    if slab.counts is not None:
+        pictures["excluded"] = trace(~slab.counts[i])
+    return pictures
+
+
+def _entry(name: str, shape: ZYX, spacing: tuple[float, ...], compared: Comparison, probable: bool) -> dict[str, Any]:
+    found = compared.detection
+    return {
+        "name": name,
+        "shape": shape,
+        "spacing_nm": spacing,
+        "units": UNITS,
+        "has_probability": probable,
+        "found": len(found.matched),
+        "missed": len(found.missed),
+        "invented": len(found.invented),
+        "mistakes": [asdict(mistake) for mistake in compared.mistakes[:MAX_LISTED]],
+    }

@@ -1,0 +1,195 @@
+"""What the page is made of, without a browser."""
+
+import base64
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from connectomics.metrics import MaskPair, score_volume
+from connectomics.metrics.synapses import MatchRule, detect_synapses
+from connectomics.reports.charts import draw_curves
+from connectomics.reports.mistakes import compare_objects
+from connectomics.reports.outlines import MAX_CHARACTERS, MAX_OUTLINES, UNITS, outline_objects, trace
+from connectomics.reports.page import ReportHead, write_report
+from connectomics.reports.pictures import MAX_PIXELS, choose_size, encode_gray, encode_probability
+from connectomics.reports.thresholds import ThresholdSweep
+from connectomics.volumes.source import ArraySource
+from tests.reports.corrupted import SPACING, corrupted_phantom, scores_of
+
+HEAD = ReportHead("a test", {}, 0.5)
+PATIENT = settings(deadline=None)
+
+
+def filled(path: str, shape: tuple[int, int]) -> np.ndarray:
+    """Return the voxels (Y, X) whose centre a path encloses."""
+    rings = []
+    for ring in re.findall(r"M(\d+) (\d+)([lh][^z]*)z", path):
+        start = np.array([int(ring[0]), int(ring[1])])
+        steps = [int(n) for n in re.findall(r"-?\d+", ring[2])] if ring[2][0] == "l" else []
+        rings.append(np.cumsum([start, *np.reshape(steps, (-1, 2))], axis=0))
+    canvas = np.zeros([n * UNITS for n in shape], np.uint8)
+    cv2.fillPoly(canvas, [np.asarray(ring, np.int32) for ring in rings], 1)
+    return canvas[UNITS // 2 :: UNITS, UNITS // 2 :: UNITS] > 0
+
+
+def section_data(page: Path, name: str) -> dict:
+    (found,) = re.findall(f'id="{name}">(.*?)</script>', page.read_text(encoding="utf-8"))
+    return json.loads(found)
+
+
+def written(folder: Path, *cases, **more) -> Path:  # type: ignore[no-untyped-def]
+    path = folder / "report.html"
+    write_report(path, HEAD, scores_of(*cases), [case.volume for case in cases], **more)
+    return path
+
+
+@pytest.mark.parametrize("corner", [(0, 0), (3, 7)])
+def test_an_outline_encloses_its_object_and_leaves_its_holes(corner: tuple[int, int]) -> None:
+    mask = np.zeros((40, 50), bool)
+    mask[5:30, 8:40] = True
+    mask[12:20, 15:25] = False
+    shape = (mask.shape[0] + corner[0], mask.shape[1] + corner[1])
+    np.testing.assert_array_equal(filled(trace(mask, corner), shape)[corner[0] :, corner[1] :], mask)
+
+
+@PATIENT
+@given(arrays(np.bool_, (6, 7)))
+def test_every_object_has_an_outline_however_small(mask: np.ndarray) -> None:
+    assert (trace(mask) == "") == (not mask.any())
+    assert trace(mask).count("M") >= cv2.connectedComponents(mask.astype(np.uint8))[0] - 1
+
+
+@PATIENT
+@given(st.integers(0, 2**32 - 1), st.sampled_from([6, 18, 26]))
+def test_outlined_objects_are_those_that_were_matched(seed: int, near: int) -> None:
+    predicted, truth = np.random.default_rng(seed).random((2, 4, 9, 11)) < 0.2
+    pair, rule = MaskPair(predicted, truth, SPACING), MatchRule(connectivity=near)
+    detection, compared = detect_synapses(pair, rule), compare_objects(pair, rule)
+    for kind, expected in (("missed", detection.missed), ("invented", detection.invented)):
+        mine = {m.id: m for m in compared.mistakes if m.kind == kind}
+        assert {id: m.voxels for id, m in mine.items()} == {s.id: s.voxels for s in expected}
+        mask = truth if kind == "missed" else predicted
+        for mistake in mine.values():
+            assert 1 <= mistake.peak_voxels <= mask[mistake.z].sum()
+            shown = {(k, id) for k, id, _ in compared.section(mistake.z)}
+            assert (kind, mistake.id) in shown
+    sizes = [m.voxels for m in compared.mistakes]
+    assert sizes == sorted(sizes, reverse=True)
+    assert compared.predicted.voxels[1:].sum() == predicted.sum()
+    assert compared.predicted.shared.sum() == (predicted & truth).sum()
+
+
+def test_a_mistake_is_shown_where_most_of_it_is() -> None:
+    truth = np.zeros((5, 20, 20), bool)
+    truth[1, 3, 3:5] = truth[2, 2:5, 3:8] = truth[3, 3, 3] = True
+    (mistake,) = compare_objects(MaskPair(np.zeros_like(truth), truth, SPACING), MatchRule()).mistakes
+    assert (mistake.kind, mistake.z, mistake.y, mistake.x) == ("missed", 2, 3, 5)
+    assert (mistake.voxels, mistake.peak_voxels, mistake.shared) == (18, 15, 0)
+
+
+def test_noise_does_not_swell_the_page() -> None:
+    noise = np.random.default_rng(0).random((1, 300, 300)) < 0.1
+    objects = outline_objects(noise, noise, connectivity=26)
+    assert len(objects.sections[0]) <= MAX_OUTLINES
+    assert sum(len(one.path) for one in objects.sections[0]) <= MAX_CHARACTERS
+    assert objects.left_out[0] == len(objects.voxels) - 1 - len(objects.sections[0]) > 0
+
+
+@PATIENT
+@given(st.integers(0, 2**32 - 1), st.floats(0.01, 0.99), st.booleans())
+def test_a_sweep_gives_at_each_threshold_the_scores_of_that_mask(seed: int, threshold: float, partly: bool) -> None:
+    rng = np.random.default_rng(seed)
+    probability = rng.random((4, 6, 5)).astype(np.float32).round(2)
+    truth = rng.random(probability.shape) < 0.3
+    counts = rng.random(probability.shape) < 0.8 if partly else None
+    sweep = ThresholdSweep((0.2, threshold, 0.7))
+    for half in (slice(0, 1), slice(1, 4)):
+        sweep.add(probability[half], truth[half], None if counts is None else counts[half])
+    pair = MaskPair(probability >= np.float32(threshold), truth, SPACING, counts)
+    names = ["jaccard", "precision", "recall"]
+    scores = score_volume(pair, names)
+    assert sweep.curves()[threshold] == {name: scores[name] for name in names}
+
+
+def test_curves_break_where_a_number_is_undefined_and_shares_have_their_own_figure() -> None:
+    curves = {t: {"recall": t, "cremi_distance": None if t == 0.5 else 90.0} for t in (0.25, 0.5, 0.75)}
+    drawn = draw_curves("a <b> title", curves, used=0.5)
+    assert drawn.count("<figure") == 2
+    assert "<b>" not in drawn
+    assert "undefined" in drawn
+    lines = [d.count("L") for d in re.findall(r'series s0" d="(M[^"]*)"', drawn) if "h18" not in d]
+    assert lines == [2, 0, 0]
+
+
+@pytest.mark.parametrize("shape", [(125, 1250, 1250), (5, 40, 60), (3, 1, 4000), (2000, 4096, 4096)])
+def test_sections_are_scaled_down_to_fit(shape: tuple[int, int, int]) -> None:
+    size = choose_size(shape, [shape])
+    assert shape[0] * shape[1] * shape[2] * size.scale**2 <= MAX_PIXELS * 1.001
+    assert max(shape[1:]) * size.scale <= 900
+    assert (size.scale == 1) == (max(shape[1:]) <= 900)
+    picture = cv2.imdecode(
+        np.frombuffer(base64.b64decode(encode_gray(np.zeros(shape[1:], np.uint8), size)), np.uint8), -1
+    )
+    assert max(picture.shape) <= 900
+
+
+def test_a_picture_of_probabilities_is_true_to_its_levels() -> None:
+    probability = np.linspace(0, 1, 400, dtype=np.float32).reshape(20, 20)
+    coded = base64.b64decode(encode_probability(probability, choose_size((1, 20, 20), [(1, 20, 20)])))
+    picture = cv2.imdecode(np.frombuffer(coded, np.uint8), -1) / 255
+    np.testing.assert_allclose(picture, probability, atol=0.5 / 15 + 1e-6)
+    assert picture[0, 0] == 0
+
+
+def test_a_page_holds_every_section_and_the_same_numbers_as_the_metrics(tmp_path: Path) -> None:
+    case = corrupted_phantom((6, 64, 80))
+    page = written(tmp_path, case)
+    for z in range(6):
+        raw = base64.b64decode(section_data(page, f"pictures-0-{z}")["raw"])
+        shown = cv2.imdecode(np.frombuffer(raw, np.uint8), -1).astype(float)
+        assert shown.shape == (64, 80)
+        assert np.abs(shown - case.volume.image.read_all()[0, z]).mean() < 20
+        assert section_data(page, f"outlines-0-{z}")["left_out"] == 0
+    (entry,) = section_data(page, "entries")["volumes"]
+    detection = detect_synapses(case.pair)
+    assert [entry[k] for k in ("found", "missed", "invented")] == [
+        len(detection.matched), len(detection.missed), len(detection.invented)]  # fmt: skip
+    assert f"{scores_of(case)['mean']['jaccard']:.4g}" in page.read_text(encoding="utf-8")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_excluded_voxels_are_marked_and_make_no_mistakes(tmp_path: Path) -> None:
+    case = corrupted_phantom((4, 64, 80), invented=0)
+    nothing = ArraySource.of(np.zeros((4, 64, 80), np.uint8), SPACING)
+    page = tmp_path / "report.html"
+    write_report(page, HEAD, scores_of(case), [replace(case.volume, annotated=nothing)])
+    (entry,) = section_data(page, "entries")["volumes"]
+    assert (entry["found"], entry["missed"], entry["invented"], entry["mistakes"]) == (0, 0, 0, [])
+    assert section_data(page, "pictures-0-0")["excluded"].startswith("M")
+
+
+def test_a_page_without_probabilities_says_so_and_takes_curves_of_others(tmp_path: Path) -> None:
+    case = corrupted_phantom((3, 48, 48))
+    bare = replace(case, volume=replace(case.volume, probability=None))
+    assert "probabilities were not saved" in written(tmp_path, bare).read_text(encoding="utf-8")
+    assert "probability" not in section_data(tmp_path / "report.html", "pictures-0-0")
+    curves = {"validation": {0.3: {"cremi_distance": 41.0}, 0.6: {"cremi_distance": 39.0}}}
+    assert "validation: cremi_distance over" in written(tmp_path, bare, curves=curves).read_text(encoding="utf-8")
+
+
+def test_a_page_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
+    case = corrupted_phantom((3, 48, 48))
+    before = written(tmp_path, case).read_bytes()
+    broken = ArraySource.of(np.full((3, 48, 48), 0.5, np.float32), SPACING)  # a label that is none
+    with pytest.raises(Exception, match="not a label"):
+        write_report(tmp_path / "report.html", HEAD, scores_of(case), [replace(case.volume, label=broken)])
+    assert (tmp_path / "report.html").read_bytes() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == ["report.html"]

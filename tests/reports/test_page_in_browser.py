@@ -1,0 +1,175 @@
+"""The page in a real browser: Debian's `chromium`, or Chrome; skipped where none is installed."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from connectomics.reports.page import ReportHead, write_report
+from tests.browser import Browser, find_browser
+from tests.reports.corrupted import corrupted_phantom, scores_of
+
+PROGRAM = find_browser()
+pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no Chromium or Chrome is installed; Debian: chromium")
+DEPTH = 14
+ENTRIES = "JSON.parse(document.getElementById('entries').textContent)"
+EVIL = "im_<script>alert(1)</script>&\"'"
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a page of two volumes, one with a name that is no HTML."""
+    cases = [corrupted_phantom((DEPTH, 96, 128), seed=0), corrupted_phantom((5, 64, 64), EVIL, seed=1)]
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    head = ReportHead("a test", {"checkpoint": "runs/<b>last.ckpt"}, 0.5)
+    write_report(path, head, scores_of(*cases), [case.volume for case in cases])
+    return path
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    assert PROGRAM is not None
+    with Browser(PROGRAM, tmp_path_factory.mktemp("profile")) as browser:
+        yield browser
+
+
+@pytest.fixture
+def browser(started: Browser, page: Path) -> Iterator[Browser]:
+    """Return a browser with the page freshly opened; at the end nothing may have been complained about."""
+    started.complaints.clear()
+    started.open(page)
+    started.wait_for("document.getElementById('stage').dataset.shown !== undefined")
+    yield started
+    started.evaluate("new Promise(done => setTimeout(done, 50))")
+    assert started.complaints == []
+
+
+def shown(browser: Browser) -> int:
+    """Return the section that is drawn, after those that were asked for are."""
+    browser.wait_for(
+        "document.getElementById('stage').dataset.shown.split('-')[1] === document.getElementById('section').value"
+    )
+    return int(browser.evaluate("document.getElementById('section').value"))
+
+
+def test_a_section_is_drawn_with_its_outlines_as_soon_as_the_page_is_open(browser: Browser) -> None:
+    assert browser.evaluate("document.getElementById('raw').naturalWidth") == 128
+    assert browser.evaluate("document.querySelectorAll('#outlines path').length") > 0
+
+
+def test_the_slider_chooses_the_section(browser: Browser) -> None:
+    browser.evaluate("(s => { s.value = 9; s.dispatchEvent(new Event('input')); })(document.getElementById('section'))")
+    assert shown(browser) == 9
+    browser.click("#section")
+    assert shown(browser) in (DEPTH // 2 - 1, DEPTH // 2)
+    before = shown(browser)
+    browser.press("ArrowRight")
+    assert shown(browser) == before + 1
+
+
+def test_keys_walk_through_the_sections_and_stop_at_the_ends(browser: Browser) -> None:
+    browser.click("#stage")
+    browser.press("Home")
+    assert shown(browser) == 0
+    browser.press("ArrowLeft")
+    assert shown(browser) == 0
+    browser.press("ArrowRight")
+    browser.press("ArrowUp")
+    assert shown(browser) == 2
+    browser.press("ArrowDown")
+    assert shown(browser) == 1
+    browser.press("PageDown")
+    assert shown(browser) == 11
+    browser.press("End")
+    assert shown(browser) == DEPTH - 1
+
+
+def test_the_wheel_walks_too(browser: Browser) -> None:
+    browser.click("#stage")
+    browser.press("Home")
+    for expected in (1, 2):
+        browser.turn_wheel("#stage", 100)
+        browser.wait_for(f"document.getElementById('section').value === '{expected}'")
+    browser.turn_wheel("#stage", -100)
+    browser.wait_for("document.getElementById('section').value === '1'")
+
+
+@pytest.mark.parametrize("kind", ["missed", "invented"])
+def test_a_click_on_a_mistake_shows_and_marks_it(browser: Browser, kind: str) -> None:
+    entry = browser.evaluate(f"{ENTRIES}.volumes[0].mistakes.find(m => m.kind === '{kind}')")
+    browser.click(f"#mistakes button[data-kind={kind}]")
+    assert shown(browser) == entry["z"]
+    browser.wait_for("document.querySelector('#outlines .mark') !== null")
+    assert browser.evaluate(f"document.querySelector('#outlines .{kind} .chosen path:not(.under)').dataset.id") == str(
+        entry["id"]
+    )
+    inside = browser.evaluate(
+        "(() => { const box = id => document.querySelector(id).getBoundingClientRect();"
+        "const m = box('#outlines .mark'), s = box('#stage'), x = m.x + m.width / 2, y = m.y + m.height / 2;"
+        "return x > s.x && x < s.right && y > s.y && y < s.bottom; })()"
+    )
+    assert inside
+    assert browser.evaluate("document.querySelectorAll('#mistakes button[aria-current]').length") == 1
+
+
+def test_the_mistakes_can_be_walked_with_keys_largest_first(browser: Browser) -> None:
+    sizes = browser.evaluate(f"{ENTRIES}.volumes[0].mistakes.map(m => m.voxels)")
+    assert sizes == sorted(sizes, reverse=True)
+    first, last = (f"#mistakes li:{which}-child button[aria-current]" for which in ("first", "last"))
+    browser.press("n")
+    browser.wait_for(f"document.querySelector('{first}') !== null")
+    browser.press("b")
+    browser.wait_for(f"document.querySelector('{last}') !== null")
+
+
+def test_the_probability_can_be_laid_over(browser: Browser) -> None:
+    assert browser.evaluate("document.getElementById('probability').hidden")
+    browser.click("#show-probability")
+    assert not browser.evaluate("document.getElementById('probability').hidden")
+    opaque = browser.evaluate(
+        "(c => { const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;"
+        "let n = 0; for (let i = 3; i < d.length; i += 4) n += d[i] > 0; return n / (c.width * c.height); })"
+        "(document.getElementById('probability'))"
+    )
+    assert 0 < opaque < 0.5
+    browser.press("p")
+    assert browser.evaluate("document.getElementById('probability').hidden")
+
+
+def test_outlines_can_be_hidden_one_kind_at_a_time_or_all(browser: Browser) -> None:
+    count = "document.querySelectorAll('#outlines path').length"
+    every = browser.evaluate(count)
+    kind = browser.evaluate(f"{ENTRIES}.volumes[0].mistakes[0].kind")  # the page opens where the largest mistake is
+    browser.click(f"#show-{kind}")
+    assert browser.evaluate(f"document.querySelector('#outlines .{kind}')") is None
+    hidden = browser.evaluate(count)
+    assert hidden < every
+    browser.press("o")
+    assert browser.evaluate(count) == 0
+    browser.press("o")
+    assert browser.evaluate(count) == hidden
+
+
+def test_zooming_keeps_the_section_on_the_stage(browser: Browser) -> None:
+    width = "document.getElementById('scene').getBoundingClientRect().width"
+    fitted = browser.evaluate(width)
+    browser.press("+")
+    assert browser.evaluate(width) == pytest.approx(1.5 * fitted, rel=0.01)
+    browser.press("0")
+    assert browser.evaluate(width) == pytest.approx(fitted, rel=0.01)
+
+
+def test_a_name_that_looks_like_html_is_shown_as_it_is(browser: Browser) -> None:
+    assert browser.evaluate("document.querySelector('tbody tr:nth-child(2) th').textContent") == EVIL
+    assert browser.evaluate("document.getElementById('volume').options[1].text") == EVIL
+    browser.evaluate("(s => { s.value = 1; s.dispatchEvent(new Event('change')); })(document.getElementById('volume'))")
+    browser.wait_for("document.getElementById('stage').dataset.shown.startsWith('1-')")
+    assert browser.evaluate("document.getElementById('raw').alt").endswith(EVIL)
+    assert browser.evaluate("document.getElementById('section').max") == "4"
+
+
+def test_the_page_asks_for_nothing_outside_itself(page: Path) -> None:
+    text = re.sub(r"http://www\.w3\.org/2000/svg", "", page.read_text(encoding="utf-8"))
+    assert "http://" not in text
+    assert "https://" not in text
