@@ -47,7 +47,9 @@ class Phantom:
     spacing_nm: Spacing = SPACING_NM
 
 
-def make_phantom(shape: ZYX, rng: np.random.Generator, *, synapses_per_um3: float = 10.0) -> Phantom:
+def make_phantom(
+    shape: ZYX, rng: np.random.Generator, *, synapses_per_um3: float = 10.0, apart: ZYX = (0, 0, 0)
+) -> Phantom:
     """Make a phantom of neural tissue as serial-section EM shows it.
 
     Clefts are dark plates with a bright slit, 5 to 7 pixels thick and 2 to 8 sections high, on walls between two cells:
@@ -58,6 +60,8 @@ def make_phantom(shape: ZYX, rng: np.random.Generator, *, synapses_per_um3: floa
         shape: Extent along (z, y, x), in voxels, `MIN_SHAPE` or more.
         rng: Source of randomness; the same state gives the same phantom.
         synapses_per_um3: Density aimed at; fewer are made where they would crowd.
+        apart: Least number of voxels along (z, y, x) between the sides of two synapses, before the stage drifts: up to
+            6 pixels more or less from one section to the next.
 
     Returns:
         The phantom. A small one may hold no synapse.
@@ -70,16 +74,19 @@ def make_phantom(shape: ZYX, rng: np.random.Generator, *, synapses_per_um3: floa
     if synapses_per_um3 < 0:
         raise VolumeError(f"a phantom cannot hold {synapses_per_um3} synapses per cubic micrometre")
     count = round(synapses_per_um3 * float(np.prod(np.multiply(shape, SPACING_NM) / 1000)))
-    tissue, synapses = _make_tissue((shape[0], shape[1] + 2 * DRIFT_PX, shape[2] + 2 * DRIFT_PX), count, rng)
+    whole = (shape[0], shape[1] + 2 * DRIFT_PX, shape[2] + 2 * DRIFT_PX)
+    tissue, synapses = _make_tissue(whole, count, apart, rng)
     label, polarity = label_synapses(tissue.shape, synapses)
     shifts = drift(shape, rng)
     return Phantom(expose(cut(tissue, shifts), rng), cut(label, shifts), cut(polarity, shifts))
 
 
-def _make_tissue(shape: ZYX, count: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], list[Synapse]]:
+def _make_tissue(
+    shape: ZYX, count: int, apart: ZYX, rng: np.random.Generator
+) -> tuple[NDArray[np.float32], list[Synapse]]:
     """Return the brightness of tissue with up to `count` synapses, (Z, Y, X), and the synapses."""
     cells = grow_cells(shape, rng)
-    contacts = place_contacts(cells, 2 * count, rng)
+    contacts = place_contacts(cells, 2 * count, rng, apart)
     synapses = [as_synapse(contact, rng) for contact in contacts[::2]]
     free = np.ones(shape, bool)
     for contact in contacts:

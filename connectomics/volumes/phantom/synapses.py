@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
-from connectomics.geometry import ZYX
+from connectomics.geometry import ZYX, Box
 from connectomics.volumes.phantom.cells import Cells
 from connectomics.volumes.phantom.contacts import Contact, trace_contact
 
@@ -28,8 +29,15 @@ class Synapse:
     """The cleft as it is drawn and labelled, in `contact.box`."""
 
 
-def place_contacts(cells: Cells, count: int, rng: np.random.Generator) -> list[Contact]:
-    """Choose up to `count` contacts that keep clear of one another, with room for vesicles on the positive side."""
+def place_contacts(cells: Cells, count: int, rng: np.random.Generator, apart: ZYX = (0, 0, 0)) -> list[Contact]:
+    """Choose up to `count` contacts that keep clear of one another, with room for vesicles on the positive side.
+
+    Args:
+        cells: The tissue.
+        count: How many at most.
+        rng: Source of randomness.
+        apart: Least number of voxels along (z, y, x) between the zones of two contacts, whatever cells they join.
+    """
     free = np.ones(cells.body.shape, bool)
     chosen: list[Contact] = []
     for centre in _candidates(cells, count * _TRIES_PER_CONTACT, rng):
@@ -43,6 +51,7 @@ def place_contacts(cells: Cells, count: int, rng: np.random.Generator) -> list[C
         roomy = [side for side in (contact, contact.flipped()) if _has_room(side)]
         if roomy:
             _clear(free[contact.box.slices], contact)
+            _clear_around(free, contact, apart)
             chosen.append(roomy[rng.integers(len(roomy))])
     return chosen
 
@@ -78,6 +87,18 @@ def _clear(free: NDArray[np.bool_], contact: Contact) -> None:
     sections = sections | np.roll(sections, 1) | np.roll(sections, -1)
     near = contact.square_distance() <= (contact.radius[1] + 6) ** 2
     free &= ~(sections[:, None, None] & near & np.isfinite(contact.signed))
+
+
+def _clear_around(free: NDArray[np.bool_], contact: Contact, apart: ZYX) -> None:
+    """Take all voxels with fewer than `apart` voxels between them and the zone of a contact out of what is `free`."""
+    if not any(apart):
+        return
+    box = contact.box
+    before = [min(gap, a) for gap, a in zip(apart, box.start, strict=True)]
+    after = [min(gap, n - b) for gap, b, n in zip(apart, box.stop, free.shape, strict=True)]
+    zone = np.pad(contact.zone, list(zip(before, after, strict=True)))
+    around = Box.at([a - gap for a, gap in zip(box.start, before, strict=True)], zone.shape)
+    free[around.slices] &= ~ndimage.maximum_filter(zone, size=[2 * gap + 1 for gap in apart])
 
 
 def as_synapse(contact: Contact, rng: np.random.Generator) -> Synapse:
