@@ -195,7 +195,7 @@ def main() -> None:
     volume = make_volume(np.random.default_rng(0))
     print(f"volume: image and codes, {2 * math.prod(CREMI_SHAPE) / MIB:.0f} MiB")
     sampler = PatchSampler([find(config, volume)], config.data.dataloader.reject_sampling.p)
-    cutter = PatchCutter([volume], TARGETS["cleft"], config.data.data_transform.pad_mode)
+    cutter = PatchCutter([volume], TARGETS["cleft"](), config.data.data_transform.pad_mode)
     augmentation = build_augmentation(config.data.augmentation)
     training = TrainingPatches(cutter, sampler, augmentation, config.data.dataloader.patch_size, seed=0)
     compare(training, config, args.samples, not args.without_monai)

@@ -1,8 +1,9 @@
 """Look a name up in one of the tables that are the seams of the package."""
 
-from collections.abc import Iterable, Mapping
+import inspect
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from connectomics.errors import ConfigError
 
@@ -29,3 +30,26 @@ def pick(table: Mapping[str, T], name: str, key: str) -> T:
     if name in table:
         return table[name]
     raise ConfigError(f"{key} is {name!r}; it must be one of {', '.join(table)}{suggest(name, table)}")
+
+
+def build(make: Callable[..., T], arguments: Mapping[str, Any], name: str, key: str) -> T:
+    """Return `make(**arguments)`, or say which argument it does not take.
+
+    Args:
+        make: What a table holds under `name`.
+        arguments: Values of the setting `key`, by name.
+        name: What the setting beside it names, for the message.
+        key: The full dotted key of the arguments.
+
+    Raises:
+        ConfigError: If an argument is unknown, missing, or of the wrong kind.
+    """
+    known = inspect.signature(make).parameters
+    for argument in arguments:
+        if argument not in known:
+            takes = f"it takes {', '.join(known)}" if known else "it takes none"
+            raise ConfigError(f"{key}.{argument} is not an argument of {name}{suggest(argument, known)} ({takes})")
+    try:
+        return make(**arguments)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{key} do not fit {name}: {error}") from error

@@ -115,6 +115,8 @@ CHANGES: list[tuple[Callable[[Config], Facts], str]] = [
         "use_preloaded_cache_train=false", "use_preloaded_cache_val=false",
     )),
     (data, "data.dataloader.reject_sampling={size_thres: 3, p: 0.9}"),
+    (data, "data.target.type=polarity"),
+    (data, "data.target={type: polarity, kwargs: {exclusive: true}}"),
     (data, "data.image_transform.clip_percentile_low=0.1"),
     (data, "data.image_transform.clip_percentile_high=0.9"),
     (data, "data.image_transform.normalize=none"),

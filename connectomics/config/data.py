@@ -1,7 +1,7 @@
 """`data`: which volumes, how they are cut, scaled and augmented."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from connectomics.config.augmentation import AugmentationConfig
 
@@ -77,6 +77,8 @@ class TargetConfig:
 
     type: str = "cleft"
     """A name in `data.targets.TARGETS`."""
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    """Arguments of the target, by name: `exclusive` of "polarity"."""
 
 
 @dataclass(kw_only=True, slots=True)

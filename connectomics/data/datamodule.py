@@ -18,11 +18,10 @@ from connectomics.data.datasets import PatchCutter, Sample, TrainingPatches, Val
 from connectomics.data.loader import EpochBatches, Progress, Share, TrainingLoader, loader_options
 from connectomics.data.positions import find_positions
 from connectomics.data.sampling import build_sampler, is_on
-from connectomics.data.targets import TARGETS
+from connectomics.data.targets import build_target
 from connectomics.data.volume import LearningVolume, open_learning_volume
 from connectomics.data.windows import cover, share_of_rank, spread
 from connectomics.errors import UserError
-from connectomics.lookup import pick
 from connectomics.volumes.labelled import LabelledSource, open_labelled
 
 
@@ -37,7 +36,7 @@ class VolumesDataModule(pl.LightningDataModule):
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config = config
-        self.target = pick(TARGETS, config.data.target.type, "data.target.type")
+        self.target = build_target(config.data.target)
         self._training: TrainingPatches | None = None
         self._validation: ValidationPatches | None = None
 

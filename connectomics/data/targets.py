@@ -9,7 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from connectomics.config.data import TargetConfig
+from connectomics.lookup import build, pick
 from connectomics.volumes.labels import split_clefts
+from connectomics.volumes.polarity import POST, PRE, split_sides
 from connectomics.volumes.source import Layout
 
 BACKGROUND = 0
@@ -25,19 +28,29 @@ class Target:
 
     encode: Callable[[NDArray, Layout], NDArray[np.uint8]]
     """Ids (1, Z, Y, X) and how they are meant, to codes (Z, Y, X): 0, a class from 1 to 254, or `NOT_ANNOTATED`."""
-    classes: tuple[tuple[int, ...], ...]
-    """For each channel, the codes that are 1 in it."""
+    classes: Mapping[str, tuple[int, ...]]
+    """For each channel, by its name, the codes that are 1 in it."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the channels are called."""
+        return tuple(self.classes)
 
     @property
     def num_channels(self) -> int:
         """Channels of the target."""
         return len(self.classes)
 
+    @property
+    def foreground(self) -> tuple[int, ...]:
+        """Channels that show something: all but one for the background."""
+        return tuple(i for i, members in enumerate(self.classes.values()) if BACKGROUND not in members)
+
     def channels(self, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the channels of codes (Z, Y, X): float32, (C, Z, Y, X), 0 or 1."""
         target = np.empty((self.num_channels, *codes.shape), np.float32)
         rows = np.ascontiguousarray(codes).reshape(codes.shape[0], -1)
-        for channel, members in zip(target, self.classes, strict=True):
+        for channel, members in zip(target, self.classes.values(), strict=True):
             table = np.zeros(256, np.float32)
             table[list(members)] = 1
             cv2.LUT(rows, table, dst=channel.reshape(rows.shape))
@@ -53,7 +66,44 @@ def encode_clefts(ids: NDArray, layout: Layout) -> NDArray[np.uint8]:
     return codes
 
 
-TARGETS: Mapping[str, Target] = {
-    "cleft": Target(encode_clefts, classes=((1,),)),
+def encode_sides(ids: NDArray, layout: Layout) -> NDArray[np.uint8]:
+    """Return `PRE` and `POST` for the sides of synapses, else 0; ids are (1, Z, Y, X), codes (Z, Y, X)."""
+    return split_sides(ids[0], layout)
+
+
+def cleft() -> Target:
+    """Return the target of clefts: one channel."""
+    return Target(encode_clefts, {"cleft": (1,)})
+
+
+def polarity(exclusive: bool = False) -> Target:
+    """Return the target of the sides of synapses.
+
+    Args:
+        exclusive: Whether a voxel has exactly one class: background, pre or post, for a softmax. Otherwise the
+            channels pre, post and union are independent, for a sigmoid each.
+
+    Raises:
+        TypeError: If it is neither true nor false.
+    """
+    if not isinstance(exclusive, bool):
+        raise TypeError(f"exclusive is {exclusive!r}; it must be true or false")
+    if exclusive:
+        return Target(encode_sides, {"background": (BACKGROUND,), "pre": (PRE,), "post": (POST,)})
+    return Target(encode_sides, {"pre": (PRE,), "post": (POST,), "union": (PRE, POST)})
+
+
+TARGETS: Mapping[str, Callable[..., Target]] = {
+    "cleft": cleft,
+    "polarity": polarity,
 }
-"""`data.target.type` to the target it names."""
+"""`data.target.type` to what builds the target it names, from `data.target.kwargs`."""
+
+
+def build_target(config: TargetConfig) -> Target:
+    """Build the target of `data.target`.
+
+    Raises:
+        ConfigError: If it, or one of its arguments, is unknown.
+    """
+    return build(pick(TARGETS, config.type, "data.target.type"), config.kwargs, config.type, "data.target.kwargs")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from typing import final
 
@@ -11,12 +10,16 @@ from torch import Tensor, nn
 from connectomics.config.model import LossConfig, LossTermConfig
 from connectomics.config.slices import parse_slice
 from connectomics.errors import ConfigError
-from connectomics.lookup import pick, suggest
-from connectomics.losses.cross_entropy import WeightedBCEWithLogitsLoss
+from connectomics.lookup import build, pick
+from connectomics.losses.cross_entropy import CrossEntropyLoss, WeightedBCEWithLogitsLoss
+from connectomics.losses.loss import Loss
 from connectomics.losses.overlap import DiceLoss
+from connectomics.losses.sides import NonOverlapLoss
 
-LOSSES: Mapping[str, Callable[..., nn.Module]] = {
+LOSSES: Mapping[str, Callable[..., Loss]] = {
+    "CrossEntropyLoss": CrossEntropyLoss,
     "DiceLoss": DiceLoss,
+    "NonOverlapLoss": NonOverlapLoss,
     "WeightedBCEWithLogitsLoss": WeightedBCEWithLogitsLoss,
 }
 """`model.loss.losses[].function` to the loss: (prediction, target, valid) to a scalar."""
@@ -40,11 +43,18 @@ class Criterion(nn.Module):
         super().__init__()
         keys = [f"model.loss.losses[{i}]" for i in range(len(config.losses))]
         self.names = _names([term.function for term in config.losses])
-        self.losses = nn.ModuleList(_build(term, key) for term, key in zip(config.losses, keys, strict=True))
+        losses = [_build(term, key) for term, key in zip(config.losses, keys, strict=True)]
+        self.losses = nn.ModuleList(losses)
         self.weights = [term.weight for term in config.losses]
         self.channels = [
             _channels(term, key, out_channels, target_channels) for term, key in zip(config.losses, keys, strict=True)
         ]
+        for term, key, loss, (seen, _) in zip(config.losses, keys, losses, self.channels, strict=True):
+            if loss.channels not in (None, seen.stop - seen.start):
+                raise ConfigError(
+                    f"{key}: {term.function} takes {loss.channels} channels, {term.pred_slice or 'model.out_channels'} "
+                    f"gives it {seen.stop - seen.start}"
+                )
 
     def forward(self, logits: Tensor, target: Tensor, valid: Tensor) -> dict[str, Tensor]:
         """Return each weighted term, computed in float32.
@@ -65,19 +75,8 @@ def _names(functions: list[str]) -> list[str]:
     return [name if n == 0 else f"{name}_{n + 1}" for name, n in zip(functions, again, strict=True)]
 
 
-def _build(term: LossTermConfig, key: str) -> nn.Module:
-    loss = pick(LOSSES, term.function, f"{key}.function")
-    known = inspect.signature(loss).parameters
-    for name in term.kwargs:
-        if name not in known:
-            raise ConfigError(
-                f"{key}.kwargs.{name} is not an argument of {term.function}{suggest(name, known)} "
-                f"(it takes {', '.join(known)})"
-            )
-    try:
-        return loss(**term.kwargs)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{key}.kwargs do not fit {term.function}: {error}") from error
+def _build(term: LossTermConfig, key: str) -> Loss:
+    return build(pick(LOSSES, term.function, f"{key}.function"), term.kwargs, term.function, f"{key}.kwargs")
 
 
 def _channels(term: LossTermConfig, key: str, outputs: int, targets: int) -> tuple[slice, slice]:

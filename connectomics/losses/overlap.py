@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from connectomics.losses.loss import Loss
 
 
 @final
-class DiceLoss(nn.Module):
+class DiceLoss(Loss):
     """One minus the soft Dice coefficient, per channel, averaged.
 
     Source:

@@ -8,7 +8,7 @@ from math import prod
 from pathlib import Path
 
 from connectomics.config import Config
-from connectomics.data.targets import TARGETS
+from connectomics.data.targets import build_target
 from connectomics.decoding import DECODERS
 from connectomics.errors import ConfigError, UserError
 from connectomics.inference import SAVED_TYPES
@@ -30,7 +30,7 @@ def check_names(configs: Mapping[str, Config]) -> None:
     """
     for config in configs.values():
         pick(MODELS, config.model.arch.type, "model.arch.type")
-        target = pick(TARGETS, config.data.target.type, "data.target.type")
+        target = build_target(config.data.target)
         Criterion(config.model.loss, config.model.out_channels, target.num_channels)
         pick(OPTIMIZERS, config.optimization.optimizer.name, "optimization.optimizer.name")
         pick(SCHEDULERS, config.optimization.scheduler.name, "optimization.scheduler.name")

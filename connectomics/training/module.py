@@ -10,8 +10,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from connectomics.config import Config, as_plain
-from connectomics.data.targets import TARGETS
-from connectomics.lookup import pick
+from connectomics.data.targets import build_target
 from connectomics.losses import Criterion
 from connectomics.models import build_model
 from connectomics.models.build import MEMORY_FORMATS
@@ -29,7 +28,7 @@ class SegmentationModule(pl.LightningModule):
         super().__init__()
         self.config = config
         self.model = build_model(config.model)
-        target = pick(TARGETS, config.data.target.type, "data.target.type")
+        target = build_target(config.data.target)
         self.criterion = Criterion(config.model.loss, config.model.out_channels, target.num_channels)
         self.memory_format = MEMORY_FORMATS[config.model.memory_format]
         self.overlap = Overlap()

@@ -45,7 +45,7 @@ def in_memory(image: np.ndarray, codes: np.ndarray) -> LearningVolume:
 
 
 def cutter_of(*volumes: LearningVolume) -> PatchCutter:
-    return PatchCutter(volumes, TARGETS["cleft"], "reflect")
+    return PatchCutter(volumes, TARGETS["cleft"](), "reflect")
 
 
 def write_h5(path: Path, voxels: np.ndarray) -> str:

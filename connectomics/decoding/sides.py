@@ -1,0 +1,108 @@
+"""From probabilities of pre, post and union to numbered synapses, each with its two sides."""
+
+from __future__ import annotations
+
+import cc3d
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from connectomics.geometry import ZYX
+
+PRE = 1
+"""Side of odd ids: synapse k has 2k - 1 ..."""
+
+POST = 2
+"""... and 2k here."""
+
+Mask = npt.NDArray[np.bool_]
+Sides = npt.NDArray[np.uint8]
+"""0 for no synapse, `PRE` or `POST`, (Z, Y, X)."""
+
+
+def decode_sides(
+    probability: npt.NDArray[np.float32], threshold: float, min_size: int, dilation: ZYX
+) -> npt.NDArray[np.uint64]:
+    """Turn independent probabilities into synapses.
+
+    A side is where its probability and that of the union reach the threshold. Where both sides do, the more probable
+    one takes the voxel, the pre-synaptic one when they are equal. What is left of a side in objects that are smaller
+    than `min_size` goes.
+
+    Args:
+        probability: Of [pre, post, union], (3, Z, Y, X).
+        threshold: From which probability on a voxel belongs to a class.
+        min_size: Voxels that an object of one side has at least.
+        dilation: Extent along (z, y, x) of the box that joins the parts of a synapse; see `number_synapses`.
+
+    Returns:
+        Ids (Z, Y, X), uint64: 0, or 2k - 1 and 2k for the sides of synapse k.
+    """
+    pre, post, union = (channel >= np.float32(threshold) for channel in probability)
+    more_pre = probability[0] >= probability[1]
+    both = pre & post
+    pre &= union & (more_pre | ~both)
+    post &= union & ~(more_pre & both)
+    return number_synapses(_large_sides(pre, post, min_size), union, dilation)
+
+
+def decode_classes(
+    probability: npt.NDArray[np.float32], threshold: float, min_size: int, dilation: ZYX
+) -> npt.NDArray[np.uint64]:
+    """Turn probabilities of classes that exclude each other into synapses.
+
+    The union is where pre and post together reach the threshold; each of its voxels is of the more probable side.
+
+    Args:
+        probability: Of [background, pre, post], (3, Z, Y, X); the rest is as in `decode_sides`.
+    """
+    union = probability[1] + probability[2] >= np.float32(threshold)
+    more_pre = probability[1] >= probability[2]
+    return number_synapses(_large_sides(union & more_pre, union & ~more_pre, min_size), union, dilation)
+
+
+def number_synapses(sides: Sides, union: Mask, dilation: ZYX) -> npt.NDArray[np.uint64]:
+    """Number the synapses: sides that lie in one component of the dilated union are of one synapse.
+
+    The numbers k = 1, 2, ... follow the volume's order, without a gap. A synapse with one side only has one id.
+
+    Args:
+        sides: 0, `PRE` or `POST`, (Z, Y, X).
+        union: What joins them, same shape; it holds every side.
+        dilation: Extent along (z, y, x) of the box by which the union grows before its components, of voxels that
+            share a face, are found: [1, 5, 5] is two pixels in the plane, all around.
+
+    Returns:
+        Ids (Z, Y, X), uint64: 2k - 1 where synapse k is pre-synaptic, 2k where it is post-synaptic, else 0.
+    """
+    ids = np.zeros(sides.shape, np.uint64)
+    places = np.flatnonzero(sides)
+    if not len(places):
+        return ids
+    components = cc3d.connected_components(_dilated(union, dilation), connectivity=6)
+    _, synapse = np.unique(components.reshape(-1)[places], return_inverse=True)  # from 0
+    ids.reshape(-1)[places] = 2 * synapse.astype(np.uint64) + sides.reshape(-1)[places]
+    return ids
+
+
+def _large_sides(pre: Mask, post: Mask, min_size: int) -> Sides:
+    """Return the sides without their small objects."""
+    sides = _large(pre, min_size) * np.uint8(PRE)
+    sides[_large(post, min_size)] = POST
+    return sides
+
+
+def _large(mask: Mask, min_size: int) -> Mask:
+    """Return the objects, of voxels that share a face, that have `min_size` voxels or more."""
+    return cc3d.dust(mask, threshold=min_size, connectivity=6) if min_size > 1 else mask
+
+
+def _dilated(mask: Mask, box: ZYX) -> Mask:
+    """Return the voxels that have one of the mask within a box around them."""
+    kernel = np.ones(box[1:], np.uint8)
+    grown = np.stack([cv2.dilate(section.view(np.uint8), kernel) for section in mask]).view(np.bool_)
+    whole = grown.copy() if box[0] > 1 else grown
+    for step in range(1, box[0] // 2 + 1):
+        whole[step:] |= grown[:-step]
+        whole[:-step] |= grown[step:]
+    return whole
