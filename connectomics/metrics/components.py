@@ -59,6 +59,18 @@ def label_components(mask: Mask, other: Mask, spacing_nm: Spacing, connectivity:
     if not mask.size:
         return Components((), np.zeros(0, np.int64), np.zeros((0, 3)))
     ids, number = cc3d.connected_components(mask, connectivity=connectivity, return_N=True)
+    return measure_components(ids, number, other, spacing_nm)
+
+
+def measure_components(ids: NDArray[np.unsignedinteger], number: int, other: Mask, spacing_nm: Spacing) -> Components:
+    """Measure components that are labelled already.
+
+    Args:
+        ids: 0, or the id of a component, (Z, Y, X).
+        number: How many there are; their ids are 1 to `number`, and each has a voxel.
+        other: The mask that they will be matched with, same shape.
+        spacing_nm: Voxel size along (z, y, x), in nanometres.
+    """
     voxels = np.zeros(number + 1, np.int64)
     sums = np.zeros((3, number + 1))  # of the voxels' positions along (z, y, x)
     for z, section in enumerate(ids):
@@ -70,5 +82,5 @@ def label_components(mask: Mask, other: Mask, spacing_nm: Spacing, connectivity:
         sums[0] += z * here
         sums[1] += np.bincount(owners, weights=rows, minlength=number + 1)
         sums[2] += np.bincount(owners, weights=columns, minlength=number + 1)
-    shared = tuple(section[m & o] - 1 for section, m, o in zip(ids, mask, other, strict=True))
+    shared = tuple(section[(section > 0) & o] - 1 for section, o in zip(ids, other, strict=True))
     return Components(shared, voxels[1:], (sums[:, 1:] / voxels[1:]).T * np.asarray(spacing_nm))

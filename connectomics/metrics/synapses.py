@@ -93,6 +93,11 @@ def detect_synapses(pair: MaskPair, rule: MatchRule | None = None) -> SynapseDet
     rule = rule or MatchRule()
     predicted = label_components(pair.predicted, pair.truth, pair.spacing_nm, rule.connectivity)
     truth = label_components(pair.truth, pair.predicted, pair.spacing_nm, rule.connectivity)
+    return match_components(predicted, truth, rule)
+
+
+def match_components(predicted: Components, truth: Components, rule: MatchRule) -> SynapseDetection:
+    """Match components one to one, as `detect_synapses` does; `shared` of each is where the other mask is too."""
     pairs = _find_candidates(predicted, truth, rule)
     chosen = _match(pairs, rule)
     matched = tuple(

@@ -1,0 +1,175 @@
+"""Detection of synapses that have two sides, and whether these are the right way round.
+
+No polarity F1 of the EM-R50 data is published, and it has no public test part. The definition below is this package's
+own; its numbers stand for themselves and claim parity with nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from connectomics.geometry import Spacing
+from connectomics.metrics.components import Synapse, measure_components
+from connectomics.metrics.synapses import MatchRule, SynapseDetection, match_components
+
+Ids = NDArray[np.unsignedinteger]
+"""0, or 2k - 1 and 2k for the pre- and post-synaptic side of synapse k, (Z, Y, X)."""
+
+
+@dataclass(frozen=True, slots=True)
+class MatchedSides:
+    """How well the sides of a matched pair of synapses agree."""
+
+    pre_iou: float | None
+    """Intersection over union of the pre-synaptic sides; None where neither synapse has one."""
+    post_iou: float | None
+    """The same of the post-synaptic sides."""
+    right_way_round: bool
+    """Whether each annotated side shares more voxels with the predicted side of its kind than with the other one."""
+
+
+@dataclass(frozen=True, slots=True)
+class PolarityDetection:
+    """Which synapses were found, and how well their sides agree."""
+
+    synapses: SynapseDetection
+    """Over their unions; an id is the number k of a synapse."""
+    sides: tuple[MatchedSides, ...]
+    """Of each pair in `synapses.matched`."""
+
+    @property
+    def right_way_round(self) -> float | None:
+        """Share of the matched synapses whose sides are the right way round; None when none is matched."""
+        return _mean([float(pair.right_way_round) for pair in self.sides])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry `polarity_f1` of `metrics.json`; what does not exist is None."""
+        found = self.synapses
+        return {
+            "f1": found.f1,
+            "precision": found.precision,
+            "recall": found.recall,
+            "right_way_round": self.right_way_round,
+            "pre_iou": _mean([pair.pre_iou for pair in self.sides if pair.pre_iou is not None]),
+            "post_iou": _mean([pair.post_iou for pair in self.sides if pair.post_iou is not None]),
+            "matched": len(found.matched),
+            "missed": len(found.missed),
+            "invented": len(found.invented),
+        }
+
+
+def detect_polarity(
+    predicted: Ids, truth: Ids, spacing_nm: Spacing, rule: MatchRule | None = None
+) -> PolarityDetection:
+    """Match the synapses of a prediction one to one with those of the truth, and compare their sides.
+
+    A synapse is the union of its sides, whether or not these touch; one with a single side counts too. Predicted and
+    annotated ones match by the overlap of their unions, an IoU of 0.5 by default.
+
+    Args:
+        predicted: Predicted ids, (Z, Y, X).
+        truth: Annotated ids, same shape.
+        spacing_nm: Voxel size along (z, y, x), in nanometres.
+        rule: Which synapses may be matched; its `connectivity` does not matter here. The default rule when None.
+    """
+    found, annotated = _Synapses.of(predicted), _Synapses.of(truth)
+    detection = match_components(
+        measure_components(found.indices, len(found.numbers), truth != 0, spacing_nm),
+        measure_components(annotated.indices, len(annotated.numbers), predicted != 0, spacing_nm),
+        rule or MatchRule(),
+    )
+    shared = _SharedSides.count(predicted, truth, found, annotated)
+    pairs = [(match.predicted.id - 1, match.annotated.id - 1) for match in detection.matched]
+    sides = tuple(_compare(shared.of(p, t), found.sizes[p], annotated.sizes[t]) for p, t in pairs)
+    return PolarityDetection(_renamed(detection, found, annotated), sides)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Synapses:
+    """The synapses of a volume, counted from 0 whatever their numbers are."""
+
+    numbers: NDArray[np.uint64]
+    """Their numbers k, ascending, (N,)."""
+    indices: NDArray[np.uint32]
+    """For each voxel, 1 more than the index of its synapse; 0 where there is none. (Z, Y, X)."""
+    sizes: NDArray[np.int64]
+    """Voxels of their pre- and post-synaptic sides, (N, 2)."""
+
+    @classmethod
+    def of(cls, ids: Ids) -> _Synapses:
+        """Find the synapses of ids (Z, Y, X)."""
+        places = np.flatnonzero(ids)
+        given = ids.reshape(-1)[places].astype(np.uint64)
+        numbers, index = np.unique((given - np.uint64(1)) // np.uint64(2) + np.uint64(1), return_inverse=True)
+        indices = np.zeros(ids.shape, np.uint32)
+        indices.reshape(-1)[places] = index + 1
+        sizes = np.bincount(2 * index + _is_post(given), minlength=2 * len(numbers))
+        return cls(numbers, indices, sizes.reshape(-1, 2))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _SharedSides:
+    """How many voxels each predicted side shares with each annotated one."""
+
+    width: int
+    keys: NDArray[np.int64]
+    """`predicted side * width + annotated side`, a side being twice its synapse's index, and 1 more if it is post."""
+    counts: NDArray[np.int64]
+
+    @classmethod
+    def count(cls, predicted: Ids, truth: Ids, found: _Synapses, annotated: _Synapses) -> _SharedSides:
+        places = np.flatnonzero((predicted != 0) & (truth != 0))
+        side = [
+            2 * (synapses.indices.reshape(-1)[places].astype(np.int64) - 1) + _is_post(ids.reshape(-1)[places])
+            for ids, synapses in ((predicted, found), (truth, annotated))
+        ]
+        width = 2 * max(1, len(annotated.numbers))
+        return cls(width, *np.unique(side[0] * width + side[1], return_counts=True))
+
+    def of(self, predicted: int, annotated: int) -> NDArray[np.int64]:
+        """Return the shared voxels of two synapses: row 0 is of the predicted pre side, column 0 of the annotated."""
+        sides = np.arange(2)
+        wanted = (2 * predicted + sides)[:, np.newaxis] * self.width + 2 * annotated + sides
+        at = np.searchsorted(self.keys, wanted).clip(max=len(self.keys) - 1)
+        return np.where(self.keys[at] == wanted, self.counts[at], 0)
+
+
+def _compare(shared: NDArray[np.int64], predicted: NDArray[np.int64], annotated: NDArray[np.int64]) -> MatchedSides:
+    """Compare the sides of two synapses by their shared voxels (2, 2) and their sizes (2,)."""
+    union = predicted + annotated - shared.diagonal()
+    pre, post = (
+        float(both / either) if either else None for both, either in zip(shared.diagonal(), union, strict=True)
+    )
+    right = all(shared[side, side] > shared[1 - side, side] for side in range(2) if annotated[side])
+    return MatchedSides(pre, post, right)
+
+
+def _renamed(detection: SynapseDetection, found: _Synapses, annotated: _Synapses) -> SynapseDetection:
+    """Return a detection with the synapses' own numbers instead of indices."""
+
+    def named(synapse: Synapse, of: _Synapses) -> Synapse:
+        return replace(synapse, id=int(of.numbers[synapse.id - 1]))
+
+    return SynapseDetection(
+        tuple(
+            replace(match, predicted=named(match.predicted, found), annotated=named(match.annotated, annotated))
+            for match in detection.matched
+        ),
+        tuple(named(synapse, annotated) for synapse in detection.missed),
+        tuple(named(synapse, found) for synapse in detection.invented),
+    )
+
+
+def _is_post(ids: Ids) -> NDArray[np.int64]:
+    """Return 1 for the ids of post-synaptic sides, 0 for the others."""
+    return 1 - (ids % ids.dtype.type(2)).astype(np.int64)
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return fmean(values) if values else None
