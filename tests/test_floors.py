@@ -22,7 +22,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "data": GROUND | {"config", "volumes"},
     "inference": GROUND | {"config", "volumes"},
     "reports": GROUND | {"config", "volumes", "metrics", "decoding"},
-    "training": GROUND | {"config", "volumes", "models", "losses", "metrics", "decoding", "data", "reports"},
+    "training": GROUND
+    | {"config", "volumes", "models", "losses", "metrics", "decoding", "data", "inference", "reports"},
     "runs": GROUND
     | {"config", "volumes", "models", "losses", "metrics", "decoding", "data", "inference", "reports", "training"},
 }

@@ -40,15 +40,16 @@ class VolumesDataModule(pl.LightningDataModule):
         self._training: TrainingPatches | None = None
         self._validation: ValidationPatches | None = None
 
-    def check(self) -> None:
+    def check(self) -> list[LabelledSource]:
         """Open every file and compare what they say with the settings; no voxel is read.
+
+        Returns:
+            The volumes of training and validation.
 
         Raises:
             UserError: If a file is missing or cannot be used, or a volume is too small for a patch.
         """
-        self._open("train")
-        if self.config.data.val.image:
-            self._open("val")
+        return self._open("train") + (self._open("val") if self.config.data.val.image else [])
 
     def setup(self, stage: str) -> None:
         """Read what is to be held in memory, and find where patches may lie."""

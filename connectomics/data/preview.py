@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -20,7 +20,8 @@ from connectomics.errors import UserError
 Picture = NDArray[np.uint8]
 """(Y, X, 3), blue first."""
 
-OUTLINE = (0, 165, 255)
+OUTLINES = ((0, 165, 255), (220, 120, 255), (120, 220, 120))
+"""Of the channels of a target, in their order; those of more channels repeat."""
 NOT_ANNOTATED = (200, 90, 60)
 MARK = (255, 200, 0)
 GAP = 6
@@ -62,13 +63,14 @@ def draw_sheet(training: TrainingPatches, count: int) -> Picture:
 def _cells(training: TrainingPatches, number: int) -> Iterator[tuple[str, Picture]]:
     """Yield title and picture of each cell of a row."""
     plain = _with(training, Augmentation()).draw(number)
-    area = plain.label.any(axis=0).sum(axis=2)  # (Z, Y): target voxels
+    foreground = list(training.cutter.target.foreground)
+    area = plain.label[foreground].any(axis=0).sum(axis=2)  # (Z, Y): target voxels
     section, row = int(area.sum(axis=1).argmax()), int(area.sum(axis=0).argmax())
-    yield f"{number}: as it is", _cell(plain, section, row)
+    yield f"{number}: as it is", _cell(plain, section, row, foreground)
     for step in (*training.augmentation.geometric, *training.augmentation.image):
         patch = _with(training, _alone(step)).draw(number)
-        yield type(step).__name__, _cell(patch, _changed_section(plain, patch, section), row)
-    yield "all, each with its chance", _cell(training.draw(number), section, row)
+        yield type(step).__name__, _cell(patch, _changed_section(plain, patch, section), row, foreground)
+    yield "all, each with its chance", _cell(training.draw(number), section, row, foreground)
 
 
 def _with(training: TrainingPatches, augmentation: Augmentation) -> TrainingPatches:
@@ -88,22 +90,26 @@ def _changed_section(before: Patch, after: Patch, wanted: int) -> int:
     return wanted if change[wanted] > 0 else int(change.argmax())
 
 
-def _cell(patch: Patch, section: int, row: int) -> Picture:
-    image, target, valid = patch.image[0], patch.label.any(axis=0), patch.valid[0]  # (Z, Y, X)
-    plane = _drawn(image[section], target[section], valid[section], thickness=1)
+def _cell(patch: Patch, section: int, row: int, foreground: Sequence[int]) -> Picture:
+    image, target, valid = patch.image[0], patch.label[foreground], patch.valid[0]  # (Z, Y, X), (C, Z, Y, X)
+    plane = _drawn(image[section], target[:, section], valid[section], thickness=1)
     plane[row, :6] = plane[row, -6:] = MARK
-    profile = _drawn(image[:, row], target[:, row], valid[:, row], thickness=max(1, PROFILE_HEIGHT // len(image)))
+    profile = _drawn(image[:, row], target[:, :, row], valid[:, row], thickness=max(1, PROFILE_HEIGHT // len(image)))
     return _with_gaps([plane, profile], axis=0, gap=2)
 
 
 def _drawn(image: NDArray[np.float32], target: NDArray, valid: NDArray, thickness: int) -> Picture:
-    """Return a grey picture, each row `thickness` pixels high, the target outlined, what does not count tinted."""
-    image, target, valid = (np.repeat(part, thickness, axis=0) for part in (image, target, valid))
+    """Return a grey picture, each row `thickness` pixels high, what does not count tinted.
+
+    The channels of the target (C, Y, X) are outlined, the first one on top.
+    """
+    image, target, valid = (np.repeat(part, thickness, axis=-2) for part in (image, target, valid))
     grey = (np.clip(image, 0, 1) * 255).astype(np.uint8)
     picture = cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
     picture[~valid] = picture[~valid] // 2 + np.array(NOT_ANNOTATED, np.uint8) // 2
-    rims, _ = cv2.findContours(target.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-    cv2.drawContours(picture, rims, -1, OUTLINE, 1)
+    for channel in reversed(range(len(target))):
+        rims, _ = cv2.findContours(target[channel].astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(picture, rims, -1, OUTLINES[channel % len(OUTLINES)], 1)
     return picture
 
 

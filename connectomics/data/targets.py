@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import cv2
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from connectomics.config.data import TargetConfig
 from connectomics.lookup import build, pick
 from connectomics.volumes.labels import split_clefts
-from connectomics.volumes.polarity import POST, PRE, split_sides
+from connectomics.volumes.polarity import POST, PRE, find_one_sided, split_sides
 from connectomics.volumes.source import Layout
 
 BACKGROUND = 0
@@ -30,6 +30,8 @@ class Target:
     """Ids (1, Z, Y, X) and how they are meant, to codes (Z, Y, X): 0, a class from 1 to 254, or `NOT_ANNOTATED`."""
     classes: Mapping[str, tuple[int, ...]]
     """For each channel, by its name, the codes that are 1 in it."""
+    doubt: Callable[[Iterable[NDArray], Layout], str] | None = None
+    """Parts (Z, Y, X) of a label, as ids, and how they are meant, to what is odd about them; "" where nothing is."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -71,6 +73,16 @@ def encode_sides(ids: NDArray, layout: Layout) -> NDArray[np.uint8]:
     return split_sides(ids[0], layout)
 
 
+def doubt_sides(slabs: Iterable[NDArray], layout: Layout) -> str:
+    """Return which ids of a label, given in parts (Z, Y, X), have no partner: the other side of their synapse.
+
+    Raises:
+        VolumeError: If the ids cannot name sides.
+    """
+    one_sided = find_one_sided(slabs, layout)
+    return f"one side alone is annotated: {one_sided}" if one_sided.pre or one_sided.post else ""
+
+
 def cleft() -> Target:
     """Return the target of clefts: one channel."""
     return Target(encode_clefts, {"cleft": (1,)})
@@ -89,8 +101,10 @@ def polarity(exclusive: bool = False) -> Target:
     if not isinstance(exclusive, bool):
         raise TypeError(f"exclusive is {exclusive!r}; it must be true or false")
     if exclusive:
-        return Target(encode_sides, {"background": (BACKGROUND,), "pre": (PRE,), "post": (POST,)})
-    return Target(encode_sides, {"pre": (PRE,), "post": (POST,), "union": (PRE, POST)})
+        classes: dict[str, tuple[int, ...]] = {"background": (BACKGROUND,), "pre": (PRE,), "post": (POST,)}
+    else:
+        classes = {"pre": (PRE,), "post": (POST,), "union": (PRE, POST)}
+    return Target(encode_sides, classes, doubt_sides)
 
 
 TARGETS: Mapping[str, Callable[..., Target]] = {

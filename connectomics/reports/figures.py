@@ -14,6 +14,8 @@ Color = npt.NDArray[np.uint8]
 TRUE_COLOR = (0, 200, 0)
 FALSE_COLOR = (230, 30, 30)
 MISSED_COLOR = (40, 120, 255)
+CHANNEL_COLORS = ((0, 200, 0), (255, 80, 200), (255, 200, 0))
+"""Of the channels of a target, in their order; those of more channels repeat."""
 GAP = 4
 
 
@@ -66,8 +68,8 @@ def sections_side_by_side(image: npt.NDArray, label: npt.NDArray, probability: n
 
     Args:
         image: In [0, 1], (Z, Y, X).
-        label: Foreground where more than 0.5, same shape.
-        probability: In [0, 1], same shape.
+        label: Foreground where more than 0.5, (C, Z, Y, X); each channel has a colour of `CHANNEL_COLORS`.
+        probability: In [0, 1], (C, Z, Y, X); each channel is a row.
         num_sections: Columns, evenly spread over the depth.
 
     Returns:
@@ -75,13 +77,18 @@ def sections_side_by_side(image: npt.NDArray, label: npt.NDArray, probability: n
     """
     depth = image.shape[0]
     chosen = np.unique(np.linspace(0, depth - 1, min(num_sections, depth)).round().astype(int))
-    columns = [
-        stacked([outlined(to_gray(image[z]), 0 * image[z], TRUE_COLOR),
-                 outlined(to_gray(image[z]), label[z] > 0.5, TRUE_COLOR),
-                 heat(probability[z])], axis=0)
-        for z in chosen
-    ]  # fmt: skip
+    columns = []
+    for z in chosen:
+        raw = np.repeat(to_gray(image[z])[..., np.newaxis], 3, axis=-1)
+        columns.append(stacked([raw, _all_outlined(raw, label[:, z] > 0.5), *map(heat, probability[:, z])], axis=0))
     return stacked(columns, axis=1)
+
+
+def _all_outlined(picture: Color, masks: npt.NDArray) -> Color:
+    """Return a picture with a line around the objects of every mask (C, Y, X); the first channel's lie on top."""
+    for channel in reversed(range(len(masks))):
+        picture = outlined(picture, masks[channel], CHANNEL_COLORS[channel % len(CHANNEL_COLORS)])
+    return picture
 
 
 def stacked(pictures: list[Color], axis: int) -> Color:

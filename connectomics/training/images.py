@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, final
+from collections.abc import Sequence
+from typing import final
 
-import numpy as np
 import numpy.typing as npt
 import pytorch_lightning as pl
 from torch import Tensor
@@ -14,7 +14,7 @@ from connectomics.config.monitor import ImagesConfig
 from connectomics.reports.figures import sections_side_by_side
 
 Shown = tuple[npt.NDArray, npt.NDArray, npt.NDArray]
-"""Image, label and probability of one patch, (Z, Y, X) each."""
+"""Image (Z, Y, X), label and probability (C, Z, Y, X) of one patch."""
 
 
 @final
@@ -24,8 +24,10 @@ class ValidationImages(pl.Callback):
     The validation set is the same each time, and so are the patches chosen.
     """
 
-    def __init__(self, config: ImagesConfig) -> None:
+    def __init__(self, config: ImagesConfig, channels: Sequence[int]) -> None:
+        """Prepare the pictures; `channels` of label and probability are shown, none of them the background."""
         self._config = config
+        self._channels = list(channels)
         self._kept: dict[int, tuple[float, Shown]] = {}
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -44,7 +46,7 @@ class ValidationImages(pl.Callback):
         """Keep the patches of this batch that have more foreground than those kept so far."""
         if not self._is_due(trainer):
             return
-        foreground = (batch["label"] * batch["valid"]).sum((1, 2, 3, 4)).tolist()
+        foreground = (batch["label"][:, self._channels] * batch["valid"]).sum((1, 2, 3, 4)).tolist()
         for i, amount in enumerate(foreground):
             number = batch_idx * len(foreground) + i
             least = min(self._kept, key=lambda n: (self._kept[n][0], -n), default=None)
@@ -52,7 +54,10 @@ class ValidationImages(pl.Callback):
                 if self._kept[least][0] >= amount:
                     continue
                 del self._kept[least]
-            self._kept[number] = (amount, _first_channels(batch["image"][i], batch["label"][i], outputs[i]))
+            label, probability = batch["label"][i], outputs[i]
+            if len(probability) == len(label):  # the network may have channels of its own
+                probability = probability[self._channels]
+            self._kept[number] = (amount, _as_shown(batch["image"][i], label[self._channels], probability))
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write one picture for each patch kept."""
@@ -71,9 +76,9 @@ class ValidationImages(pl.Callback):
         return due and self._config.max_images > 0 and trainer.is_global_zero and not trainer.sanity_checking
 
 
-def _first_channels(image: Tensor, label: Tensor, probability: Tensor) -> tuple[Any, Any, Any]:
-    """Return the first channel of each, (Z, Y, X), as arrays."""
-    image_z, label_z, probability_z = (
-        tensor[0].detach().float().cpu().numpy() for tensor in (image, label, probability)
+def _as_shown(image: Tensor, label: Tensor, probability: Tensor) -> Shown:
+    """Return the first channel of an image, and all of the others, as arrays."""
+    image_z, label_c, probability_c = (
+        tensor.detach().float().cpu().numpy() for tensor in (image[0], label, probability)
     )
-    return np.asarray(image_z), np.asarray(label_z), np.asarray(probability_z)
+    return image_z, label_c, probability_c

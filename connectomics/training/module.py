@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 
 from connectomics.config import Config, as_plain
 from connectomics.data.targets import build_target
+from connectomics.inference.activations import build_activations
 from connectomics.losses import Criterion
 from connectomics.models import build_model
 from connectomics.models.build import MEMORY_FORMATS
@@ -28,10 +29,11 @@ class SegmentationModule(pl.LightningModule):
         super().__init__()
         self.config = config
         self.model = build_model(config.model)
-        target = build_target(config.data.target)
-        self.criterion = Criterion(config.model.loss, config.model.out_channels, target.num_channels)
+        self.target = build_target(config.data.target)
+        self.criterion = Criterion(config.model.loss, config.model.out_channels, self.target.num_channels)
+        self.activations = build_activations(config.inference.model.channel_activations, config.model.out_channels)
         self.memory_format = MEMORY_FORMATS[config.model.memory_format]
-        self.overlap = Overlap()
+        self.overlap = Overlap(self.target.num_channels)
 
     def forward(self, image: Tensor) -> Tensor:
         """Map an image (B, C, Z, Y, X) in [0, 1] to logits (B, O, Z, Y, X)."""
@@ -55,19 +57,26 @@ class SegmentationModule(pl.LightningModule):
         named = {f"val_loss_{name}": term for name, term in terms.items()}
         named["val_loss_total"] = torch.stack(list(terms.values())).sum()
         self.log_dict(named, batch_size=len(batch["image"]), sync_dist=True)
-        probability = torch.sigmoid(logits.float())
+        probability = self.activations(logits)
         self.overlap.add(probability, batch["label"], batch["valid"], self.config.decoding.threshold)
         return probability
 
     def on_validation_epoch_start(self) -> None:
         """Count the overlap of this validation anew."""
-        self.overlap = Overlap()
+        self.overlap = Overlap(self.target.num_channels)
 
     def on_validation_epoch_end(self) -> None:
-        """Log the Jaccard index over all validation voxels; none is logged where nothing is foreground."""
+        """Log the Jaccard index over all validation voxels: of each channel, and their mean.
+
+        The background is not among them, nor is a channel where nothing is foreground.
+        """
         counts = self.trainer.strategy.reduce(self.overlap.counts.to(self.device), reduce_op="sum")
-        if counts[1] > 0:
-            self.log("val_jaccard", counts[0] / counts[1])
+        names = {self.target.names[i]: counts[i] for i in self.target.foreground}
+        found = {name: both / either for name, (both, either) in names.items() if either > 0}
+        if len(names) > 1:
+            self.log_dict({f"val_jaccard_{name}": index for name, index in found.items()})
+        if found:
+            self.log("val_jaccard", torch.stack(list(found.values())).mean())
 
     def configure_optimizers(self) -> dict[str, Any]:
         """Build the optimizer and the scheduler of the settings."""
@@ -83,10 +92,10 @@ class SegmentationModule(pl.LightningModule):
 
 @final
 class Overlap:
-    """Intersection and union of predicted and annotated foreground, summed over batches."""
+    """Intersection and union of predicted and annotated voxels of each channel, summed over batches."""
 
-    def __init__(self) -> None:
-        self.counts = torch.zeros(2, dtype=torch.float64)
+    def __init__(self, channels: int) -> None:
+        self.counts = torch.zeros(channels, 2, dtype=torch.float64)
 
     def add(self, probability: Tensor, label: Tensor, valid: Tensor, threshold: float) -> None:
         """Count one batch (B, C, Z, Y, X); voxels where `valid` (B, 1, Z, Y, X) is 0 do not count."""
@@ -94,5 +103,5 @@ class Overlap:
             return
         annotated = valid > 0
         predicted, truth = (probability >= threshold) & annotated, (label > 0.5) & annotated
-        counts = torch.stack([(predicted & truth).sum(), (predicted | truth).sum()])
-        self.counts = self.counts.to(counts.device) + counts
+        counts = [part.sum(dim=(0, 2, 3, 4)) for part in (predicted & truth, predicted | truth)]
+        self.counts = self.counts.to(label.device) + torch.stack(counts, dim=1)

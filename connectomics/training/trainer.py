@@ -11,6 +11,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 
 from connectomics.config import Config
 from connectomics.config.monitor import CheckpointConfig
+from connectomics.data.targets import build_target
 from connectomics.training.checkpoints import AtomicCheckpointIO
 from connectomics.training.devices import choose_devices
 from connectomics.training.divergence import StopWhenDiverged
@@ -91,7 +92,8 @@ def _callbacks(config: Config, checkpoints: Path, processes: int) -> list[Callba
     samples = config.data.dataloader.batch_size * settings.accumulate_grad_batches * processes
     last = checkpoints / "last.ckpt"
     callbacks: list[Callback] = [WeightAverage(settings.ema)] if settings.ema.enabled else []
-    callbacks += [ValidationImages(monitor.logging.images), TrainingProgress(settings.max_steps, samples)]
+    shown = build_target(config.data.target).foreground
+    callbacks += [ValidationImages(monitor.logging.images, shown), TrainingProgress(settings.max_steps, samples)]
     if monitor.early_stopping.enabled:
         stopping = monitor.early_stopping
         callbacks.append(

@@ -27,6 +27,8 @@ class LabelledSource:
     mask: VolumeSource | None
     whole: VolumeSource
     """The image without its crop: grey values are measured on it, so that all parts of a volume are scaled alike."""
+    whole_label: VolumeSource | None = None
+    """The label without its crop, for what only the whole of it can tell."""
 
 
 def measure_image(volume: LabelledSource, transform: ImageTransformConfig) -> IntensityRange:
@@ -89,9 +91,9 @@ def _open_one(config: VolumesConfig, key: str, i: int, name: str, need_label: bo
     mask = _on_grid(_open(config, key, "mask", i), image) if config.mask else None
     box = _crop_box(config, key, image)
     if box is None:
-        return LabelledSource(name, image, label, mask, whole=image)
+        return LabelledSource(name, image, label, mask, image, label)
     cropped = [source if source is None else CroppedSource(source, box) for source in (image, label, mask)]
-    return LabelledSource(name, CroppedSource(image, box), cropped[1], cropped[2], whole=image)
+    return LabelledSource(name, CroppedSource(image, box), cropped[1], cropped[2], image, label)
 
 
 def _open(config: VolumesConfig, key: str, role: Role, i: int) -> VolumeSource:

@@ -79,16 +79,20 @@ class OneSided:
         return " and ".join(parts)
 
 
-def find_one_sided(slabs: Iterable[NDArray]) -> OneSided:
+def find_one_sided(slabs: Iterable[NDArray], layout: Layout = "main") -> OneSided:
     """Find the ids of a label whose partner occurs nowhere in it.
 
     Args:
-        slabs: The label in parts, (Z, Y, X) each, as it is stored; every id with a side, so not negative.
+        slabs: The label in parts, (Z, Y, X) each, as it is stored.
+        layout: How the ids are meant.
+
+    Raises:
+        VolumeError: If the ids cannot name sides, as `split_sides` says.
     """
     found: set[int] = set()
     for slab in slabs:
-        for section in slab:
-            found.update(np.unique(section[section != 0]).tolist())
+        for section, sides in zip(slab, split_sides(slab, layout), strict=True):
+            found.update(np.unique(section[sides != 0]).tolist())
     pre = sorted(i for i in found if i % 2 == 1 and i + 1 not in found)
     post = sorted(i for i in found if i % 2 == 0 and i - 1 not in found)
     return OneSided(tuple(pre), tuple(post))

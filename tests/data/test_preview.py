@@ -7,7 +7,7 @@ import pytest
 
 from connectomics.config.schema import Config
 from connectomics.data.datamodule import VolumesDataModule
-from connectomics.data.preview import GAP, OUTLINE, PROFILE_HEIGHT, TITLE_HEIGHT, draw_sheet, write_preview
+from connectomics.data.preview import GAP, OUTLINES, PROFILE_HEIGHT, TITLE_HEIGHT, draw_sheet, write_preview
 from connectomics.errors import UserError
 from tests.data.conftest import enable_all
 
@@ -23,7 +23,21 @@ def test_a_sheet_has_a_row_for_each_patch_and_a_column_for_each_augmentation(
     profile = 6 * (PROFILE_HEIGHT // 6)
     row = TITLE_HEIGHT + 64 + profile + 2 * 2 + GAP
     assert sheet.shape == (2 * row, 12 * (64 + GAP), 3)
-    assert (sheet == OUTLINE).all(axis=-1).any()
+    assert (sheet == OUTLINES[0]).all(axis=-1).any()
+
+
+@pytest.mark.parametrize("exclusive", [False, True])
+def test_both_sides_of_synapses_are_outlined_and_the_background_is_not(
+    make_config: Callable[..., Config], exclusive: bool
+) -> None:
+    config = make_config((10, 80, 90))
+    config.data.target.type, config.data.target.kwargs = "polarity", {"exclusive": exclusive}
+    config.data.dataloader.patch_size = (6, 64, 64)
+    sheet = draw_sheet(VolumesDataModule(config).training_patches(), 4)
+    lines = [(sheet == color).all(axis=-1) for color in OUTLINES]
+    assert lines[0].any()
+    assert lines[1].any()
+    assert sum(line.mean() for line in lines) < 0.3
 
 
 def test_without_augmentation_the_network_sees_the_patch_as_it_is(make_config: Callable[..., Config]) -> None:

@@ -6,10 +6,12 @@ from rich.console import Console
 
 from connectomics.reports.durations import describe_seconds
 from connectomics.reports.figures import (
+    CHANNEL_COLORS,
     FALSE_COLOR,
     MISSED_COLOR,
     TRUE_COLOR,
     compared,
+    heat,
     outlined,
     sections_side_by_side,
     stacked,
@@ -57,10 +59,20 @@ def test_found_invented_and_missed_clefts_have_their_own_colours() -> None:
 
 def test_a_patch_becomes_a_column_for_each_section() -> None:
     patch = np.random.default_rng(0).random((6, 10, 12))
-    picture = sections_side_by_side(patch, patch > 0.9, patch, num_sections=3)
+    picture = sections_side_by_side(patch, patch[np.newaxis] > 0.9, patch[np.newaxis], num_sections=3)
     assert picture.shape == (3 * 10 + 2 * 4, 3 * 12 + 2 * 4, 3)
     np.testing.assert_array_equal(picture[:10, :12, 0], to_gray(patch[0]))
     np.testing.assert_array_equal(picture[:10, -12:, 0], to_gray(patch[5]))
+
+
+def test_each_channel_of_a_patch_has_its_outlines_and_its_row_of_probabilities() -> None:
+    image, label = np.zeros((1, 10, 12)), np.zeros((2, 1, 10, 12))
+    label[0, 0, 2:4, 2:4] = label[1, 0, 6:8, 7:9] = 1
+    picture = sections_side_by_side(image, label, np.stack([image, image + 1]), num_sections=1)
+    _, outlines, first, second = (picture[14 * row : 14 * row + 10] for row in range(4))
+    assert [tuple(outlines[at]) for at in ((1, 2), (5, 7))] == list(CHANNEL_COLORS[:2])
+    np.testing.assert_array_equal(first, heat(image[0]))
+    np.testing.assert_array_equal(second, heat(image[0] + 1))
 
 
 def test_stacking_keeps_every_picture() -> None:

@@ -1,0 +1,45 @@
+"""What is odd about the labels of a run is told before it begins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from numpy.typing import NDArray
+
+from connectomics.data.targets import Target
+from connectomics.errors import VolumeError
+from connectomics.geometry import Box
+from connectomics.runs.console import is_first_process, say
+from connectomics.volumes.labelled import LabelledSource
+from connectomics.volumes.source import VolumeSource
+
+SECTIONS_AT_ONCE = 8
+"""How many sections of a label are read together."""
+
+
+def tell_doubts(volumes: Sequence[LabelledSource], target: Target) -> None:
+    """Warn of labels that hold something odd: each file is read once, whole, whatever is cropped out of it.
+
+    Args:
+        volumes: Of all stages of a run; the same file may occur again.
+        target: What the labels are meant as; many have nothing to doubt, and then nothing is read.
+
+    Raises:
+        VolumeError: If a label cannot be read, or does not mean what the target asks for.
+    """
+    if target.doubt is None or not is_first_process():
+        return
+    labels = {v.whole_label.info.location: v.whole_label for v in volumes if v.whole_label is not None}
+    for location, label in labels.items():
+        try:
+            doubt = target.doubt(_slabs(label), label.info.layout)
+        except VolumeError as error:
+            raise VolumeError(f"{location}: {error}") from error
+        if doubt:
+            say(f"warning: {location}: {doubt}")
+
+
+def _slabs(label: VolumeSource) -> Iterator[NDArray]:
+    z, y, x = label.shape
+    for start in range(0, z, SECTIONS_AT_ONCE):
+        yield label.read(Box((start, 0, 0), (min(start + SECTIONS_AT_ONCE, z), y, x)))[0]
