@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from connectomics.config.data import ImageTransformConfig, VolumesConfig
-from connectomics.metrics import MaskPair, score_volume
+from connectomics.metrics import LabelPair, score_volume
 from connectomics.volumes.labelled import LabelledSource, measure_image, open_labelled
 from connectomics.volumes.labels import CleftLabel, split_clefts
 
@@ -35,7 +35,7 @@ def test_a_shift_by_one_pixel_costs_at_most_that_pixel() -> None:
     _, label = open_one("im_vnc_val.h5", "syn_vnc_val.h5")
     shifted = np.roll(label.foreground, 1, axis=2)
     shifted[..., 0] = False
-    scores = score_volume(MaskPair(shifted, label.foreground, (50.0, 4.6, 4.6)), ["cremi_distance", "jaccard"])
+    scores = score_volume(LabelPair(shifted, label.foreground, (50.0, 4.6, 4.6)), ["cremi_distance", "jaccard"])
     assert 0 < scores["cremi_distance"]["score"] <= 4.6
     assert 0.7 < scores["jaccard"] < 1
 

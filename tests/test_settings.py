@@ -94,7 +94,7 @@ def test_each_augmentation_has_a_switch_and_its_settings_reach_the_step(name: st
 
 @pytest.mark.parametrize("path", sorted(TUTORIALS.glob("*.yaml")), ids=lambda path: path.name)
 def test_a_tutorial_loads_in_every_mode(path: Path) -> None:
-    assert set(load_configs(path)) == {"train", "test"}
+    assert set(load_configs(path)) == {"train", "tune", "test"}
 
 
 def test_the_cremi_tutorial_names_every_setting() -> None:

@@ -10,7 +10,7 @@ from connectomics.config.monitor import MonitorConfig
 from connectomics.config.optimization import OptimizationConfig
 from connectomics.config.system import SystemConfig
 
-STAGES = ("train", "test")
+STAGES = ("train", "tune", "test")
 """The modes that may have a section of their own in a file; `default` holds for all of them."""
 
 

@@ -1,5 +1,5 @@
-"""Floor 3: from probabilities to masks."""
+"""Floor 3: from probabilities to masks and ids."""
 
-from connectomics.decoding.decode import DECODERS, decode
+from connectomics.decoding.decode import DECODERS, Decoder, Labels, decode, pick_decoder
 
-__all__ = ["DECODERS", "decode"]
+__all__ = ["DECODERS", "Decoder", "Labels", "decode", "pick_decoder"]

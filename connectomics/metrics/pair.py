@@ -59,8 +59,8 @@ class MaskPair:
             if mask.shape != self.truth.shape:
                 raise GridError(f"{name} has shape {mask.shape}, truth has {self.truth.shape}; they must be the same")
         if self.annotated is not None:
-            object.__setattr__(self, "predicted", _keep_annotated(self.predicted, self.annotated))
-            object.__setattr__(self, "truth", _keep_annotated(self.truth, self.annotated))
+            object.__setattr__(self, "predicted", keep_annotated(self.predicted, self.annotated))
+            object.__setattr__(self, "truth", keep_annotated(self.truth, self.annotated))
 
     @classmethod
     def on_one_grid(
@@ -115,8 +115,14 @@ def require_same_spacing(predicted_nm: Spacing, truth_nm: Spacing) -> None:
         )
 
 
-def _keep_annotated(mask: Mask, annotated: Mask) -> Mask:
-    """Return the mask without its excluded voxels: itself where it has none."""
-    if any((section & ~counts).any() for section, counts in zip(mask, annotated, strict=True)):
-        return mask & annotated
-    return mask
+def keep_annotated(voxels: NDArray, annotated: Mask) -> NDArray:
+    """Return a mask or ids (Z, Y, X) with 0 in the excluded voxels: the array itself where they are 0 already.
+
+    Raises:
+        GridError: If the shapes differ.
+    """
+    if voxels.shape != annotated.shape:
+        raise GridError(f"annotated has shape {annotated.shape}, truth has {voxels.shape}; they must be the same")
+    if any(section.any(where=~counts) for section, counts in zip(voxels, annotated, strict=True)):
+        return voxels * annotated
+    return voxels

@@ -8,15 +8,23 @@ from typing import Any
 
 from connectomics.lookup import pick
 from connectomics.metrics.cleft_distance import measure_cleft_distance
+from connectomics.metrics.labels import LabelPair
 from connectomics.metrics.overlap import dice, jaccard, precision, recall
 from connectomics.metrics.pair import MaskPair, UndefinedError
-from connectomics.metrics.synapses import synapse_f1
+from connectomics.metrics.synapses import MatchRule, synapse_f1
 
 Score = float | dict[str, Any]
 """A number, or named numbers; finite, and ready for JSON."""
 
-Metric = Callable[[MaskPair], Score]
-"""Scores a prediction; raises UndefinedError, with the reason, where no number exists."""
+Metric = Callable[[LabelPair, MatchRule], Score]
+"""Scores a prediction; the rule says which synapses are the same one, for metrics that match them.
+
+It raises UndefinedError, with the reason, where no number exists."""
+
+
+def of_masks(metric: Callable[[MaskPair], Score]) -> Metric:
+    """Return a metric that looks at the foreground alone."""
+    return lambda pair, rule: metric(pair.masks)
 
 
 def cremi_distance(pair: MaskPair) -> dict[str, Any]:
@@ -29,21 +37,24 @@ def cremi_distance(pair: MaskPair) -> dict[str, Any]:
 
 
 METRICS: Mapping[str, Metric] = {
-    "cremi_distance": cremi_distance,
-    "jaccard": jaccard,
-    "dice": dice,
-    "precision": precision,
-    "recall": recall,
-    "synapse_f1": synapse_f1,
+    "cremi_distance": of_masks(cremi_distance),
+    "jaccard": of_masks(jaccard),
+    "dice": of_masks(dice),
+    "precision": of_masks(precision),
+    "recall": of_masks(recall),
+    "synapse_f1": lambda pair, rule: synapse_f1(pair.masks, rule),
 }
 
 
-def score_volume(pair: MaskPair, names: Iterable[str], metrics: Mapping[str, Metric] = METRICS) -> dict[str, Any]:
+def score_volume(
+    pair: LabelPair, names: Iterable[str], rule: MatchRule | None = None, metrics: Mapping[str, Metric] = METRICS
+) -> dict[str, Any]:
     """Score one volume.
 
     Args:
         pair: Prediction and truth.
         names: Which metrics, by their names in `metrics`.
+        rule: When a predicted and an annotated synapse are the same one; the default rule when None.
         metrics: The table to pick from.
 
     Returns:
@@ -56,7 +67,7 @@ def score_volume(pair: MaskPair, names: Iterable[str], metrics: Mapping[str, Met
     scores: dict[str, Any] = {}
     for name, metric in chosen.items():
         try:
-            scores[name] = metric(pair)
+            scores[name] = metric(pair, rule or MatchRule())
         except UndefinedError as reason:
             scores |= _undefined(name, str(reason))
     return scores

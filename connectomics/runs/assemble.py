@@ -9,7 +9,7 @@ from pathlib import Path
 
 from connectomics.config import Config
 from connectomics.data.targets import build_target
-from connectomics.decoding import DECODERS
+from connectomics.decoding import pick_decoder
 from connectomics.errors import ConfigError, UserError
 from connectomics.inference import SAVED_TYPES
 from connectomics.inference.activations import ACTIVATIONS
@@ -37,9 +37,19 @@ def check_names(configs: Mapping[str, Config]) -> None:
         pick(PROFILES, config.inference.window.blending, "inference.window.blending")
         for i, entry in enumerate(config.inference.model.channel_activations):
             pick(ACTIVATIONS, entry.activation, f"inference.model.channel_activations[{i}].activation")
-        pick(DECODERS, config.decoding.name, "decoding.name")
+        _check_channels(config)
         for name in config.evaluation.metrics:
             pick(METRICS, name, "evaluation.metrics")
+
+
+def _check_channels(config: Config) -> None:
+    """Refuse a decoder that reads more channels than the network has."""
+    decoder, found = pick_decoder(config.decoding), config.model.out_channels
+    if found < len(decoder.channels):
+        raise ConfigError(
+            f"decoding.name is {config.decoding.name!r}, which reads {len(decoder.channels)} channels "
+            f"({', '.join(decoder.channels)}); model.out_channels is {found}"
+        )
 
 
 def check_monitored(config: Config) -> None:

@@ -19,6 +19,8 @@ class RunFolder:
     """`outputs/<experiment_name>/<timestamp>/` and what lies in it."""
 
     root: Path
+    stage: str = "test"
+    """The mode that writes results; it begins their names."""
 
     @property
     def config(self) -> Path:
@@ -47,15 +49,15 @@ class RunFolder:
 
     def prediction(self, name: str, suffix: str) -> Path:
         """Probabilities of the volume `name`."""
-        return self.results / f"test_{name}_prediction{suffix}"
+        return self.results / f"{self.stage}_{name}_prediction{suffix}"
 
     def mask(self, name: str, suffix: str) -> Path:
-        """Cleft mask of the volume `name`."""
-        return self.results / f"test_{name}_mask{suffix}"
+        """What was decoded of the volume `name`: a mask, or ids."""
+        return self.results / f"{self.stage}_{name}_mask{suffix}"
 
     def picture(self, name: str) -> Path:
-        """Sections of the volume `name` with the clefts outlined."""
-        return self.results / f"test_{name}.png"
+        """Sections of the volume `name` with what was found outlined."""
+        return self.results / f"{self.stage}_{name}.png"
 
     @property
     def metrics(self) -> Path:

@@ -1,19 +1,61 @@
-"""The page of a test, from the files that it wrote."""
+"""What is looked at after a test, made from the files that it wrote: pictures of sections, and the page."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 
+import numpy as np
+import numpy.typing as npt
+
 from connectomics.config import Config
+from connectomics.decoding import pick_decoder
+from connectomics.geometry import Box
 from connectomics.inference import SAVED_TYPES
+from connectomics.reports.figures import compared, stacked, to_gray, write_png
 from connectomics.reports.page import ReportHead, write_report
 from connectomics.reports.reported import ReportedVolume
 from connectomics.runs.console import say
 from connectomics.runs.folder import RunFolder
+from connectomics.volumes.intensity import IntensityRange
 from connectomics.volumes.labelled import LabelledSource, measure_image
+from connectomics.volumes.labels import split_clefts
 from connectomics.volumes.read import open_volume
 from connectomics.volumes.write import WRITERS
+
+PICTURED_SECTIONS = 4
+
+
+def write_picture(
+    volume: LabelledSource,
+    intensity: IntensityRange,
+    foreground: npt.NDArray[np.int64],
+    config: Config,
+    run: RunFolder,
+) -> None:
+    """Draw the sections with the most foreground: raw, and beside or below with predicted and annotated ones outlined.
+
+    Args:
+        volume: Image and label; its mask is read from the run.
+        intensity: Which grey values become black and white.
+        foreground: Predicted voxels of each section.
+        config: The settings.
+        run: Where the mask lies and the picture goes.
+    """
+    mask = open_volume(str(run.mask(volume.name, WRITERS[config.inference.save_backend][0])))
+    busiest = sorted(foreground.argsort(kind="stable")[::-1][:PICTURED_SECTIONS].tolist())
+    _, y, x = volume.image.shape
+    wide = int(x > y)  # wide sections lie below one another, others side by side
+    pairs = []
+    for z in busiest:
+        box = Box((z, 0, 0), (z + 1, y, x))
+        gray = to_gray(intensity.scale(volume.image.read(box)[0, 0]))
+        truth = None
+        if volume.label is not None:
+            truth = split_clefts(volume.label.read(box)[0], volume.label.info.layout).foreground[0]
+        outlined = compared(gray, mask.read(box)[0, 0], truth)
+        pairs.append(stacked([np.repeat(gray[..., np.newaxis], 3, axis=-1), outlined], axis=0))
+    write_png(run.picture(volume.name), stacked(pairs, axis=1 - wide))
 
 
 def report_results(run: RunFolder, volumes: Sequence[LabelledSource], config: Config) -> None:
@@ -35,7 +77,8 @@ def report_results(run: RunFolder, volumes: Sequence[LabelledSource], config: Co
         "threshold": f"{config.decoding.threshold:g}",
         "connectomics": str(stamp["connectomics"]),
     }
-    head = ReportHead(f"{config.experiment_name}: clefts found, invented and missed", facts, config.decoding.threshold)
+    noun = pick_decoder(config.decoding).noun
+    head = ReportHead(f"{config.experiment_name}: {noun} found, invented and missed", facts, config.decoding.threshold)
     scored = [volume for volume in volumes if volume.name in scores["volumes"]]
     write_report(run.report, head, scores, [_reported(volume, config, run) for volume in scored])
     say(f"scores, sections and mistakes to look at in a browser: {run.report}")

@@ -1,30 +1,32 @@
-"""`--mode test`: from volumes and a checkpoint to predictions, masks and scores."""
+"""`--mode test`: predict, decode, score, report."""
 
 from __future__ import annotations
 
 import json
 import os
 import time
+from contextlib import closing
+from math import prod
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 import connectomics
 from connectomics.config import Config, as_plain
+from connectomics.decoding import Labels, pick_decoder
 from connectomics.errors import CheckpointError
-from connectomics.metrics import MaskPair, mean_over_volumes, score_volume
+from connectomics.metrics import mean_over_volumes
+from connectomics.reports.durations import describe_seconds
 from connectomics.reports.scores import print_scores
 from connectomics.runs.assemble import require_disk
 from connectomics.runs.console import console, quiet_libraries, say
+from connectomics.runs.decode import decode_volume
 from connectomics.runs.folder import RunFolder, run_of
-from connectomics.runs.network import load_network
-from connectomics.runs.predict import predict_to_files, try_windows
-from connectomics.runs.report import report_results
+from connectomics.runs.network import TrainedNetwork, load_network
+from connectomics.runs.predict import peak_memory, predict_sections, try_windows
+from connectomics.runs.report import report_results, write_picture
+from connectomics.runs.score import score_labels
 from connectomics.training.checkpoints import read_checkpoint, require_same_model
-from connectomics.volumes.labelled import LabelledSource, open_labelled
-from connectomics.volumes.labels import split_clefts
+from connectomics.volumes.labelled import LabelledSource, measure_image, open_labelled
 
 
 def test(config: Config, checkpoint: Path | None, fast_dev_run: int = 0) -> RunFolder:
@@ -61,9 +63,9 @@ def test(config: Config, checkpoint: Path | None, fast_dev_run: int = 0) -> RunF
     say(f"predicting {len(volumes)} volume(s) {where}")
     scores: dict[str, dict[str, Any]] = {}
     for volume in volumes:
-        mask = predict_to_files(volume, network, config, run)
+        labels = _find(volume, network, config, run)
         if config.evaluation.enabled:
-            scores[volume.name] = _score(volume, mask, config)
+            scores[volume.name] = score_labels(volume, labels, config)
     if scores:
         _report(run, scores, _stamp(config, checkpoint, saved))
         report_results(run, volumes, config)
@@ -71,17 +73,21 @@ def test(config: Config, checkpoint: Path | None, fast_dev_run: int = 0) -> RunF
     return run
 
 
-def _score(volume: LabelledSource, mask: npt.NDArray[np.uint8], config: Config) -> dict[str, Any]:
-    """Compare the mask of a volume with its label."""
-    assert volume.label is not None
-    label = split_clefts(volume.label.read_all()[0], volume.label.info.layout)
-    annotated = label.annotated
-    if volume.mask is not None:
-        drawn = volume.mask.read_all()[0] != 0
-        annotated = drawn if annotated is None else annotated & drawn
-    spacing = volume.image.info.spacing_nm
-    assert spacing is not None
-    return score_volume(MaskPair(mask.astype(bool), label.foreground, spacing, annotated), config.evaluation.metrics)
+def _find(volume: LabelledSource, network: TrainedNetwork, config: Config, run: RunFolder) -> Labels:
+    """Predict and decode a volume into its files, and return its labels; none where nothing is evaluated."""
+    begun = time.monotonic()
+    intensity = measure_image(volume, config.data.image_transform)
+    with closing(predict_sections(volume, intensity, network, config, run)) as predicted:
+        decoded = decode_volume(volume, predicted, config, run)
+    if config.inference.save_results:
+        write_picture(volume, intensity, decoded.foreground, config, run)
+    seconds, voxels = time.monotonic() - begun, prod(volume.image.shape)
+    say(
+        f"{volume.name}: {describe_seconds(seconds)}, {voxels / seconds / 1e6:.3g} million voxels/s, peak memory "
+        f"{peak_memory(network)}, {decoded.foreground.sum() / voxels:.2%} of the voxels are in "
+        f"{pick_decoder(config.decoding).noun}"
+    )
+    return decoded.labels
 
 
 def _stamp(config: Config, checkpoint: Path, saved: dict[str, Any]) -> dict[str, Any]:

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectomics.errors import VolumeError
+from connectomics.geometry import Box
 from connectomics.lookup import pick
-from connectomics.volumes.source import Layout
+from connectomics.volumes.chunks import CHUNK
+from connectomics.volumes.source import Layout, VolumeSource
 
 CREMI_BACKGROUND = 0xFFFFFFFFFFFFFFFF
 """A challenge file's id for voxels outside every cleft."""
@@ -81,3 +83,39 @@ def _split_cremi(ids: NDArray) -> CleftLabel:
 
 
 LAYOUTS: Mapping[str, Callable[[NDArray], CleftLabel]] = {"main": _split_main, "cremi": _split_cremi}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelIds:
+    """A label with its ids.
+
+    Attributes:
+        ids: 0 for the background and wherever nobody annotated, (Z, Y, X); the smallest unsigned type that holds them.
+        annotated: Voxels that count, bool, same shape; None when all of them do.
+    """
+
+    ids: NDArray[np.unsignedinteger]
+    annotated: NDArray[np.bool_] | None
+
+
+def read_label(source: VolumeSource) -> LabelIds:
+    """Read a label whole, some sections at a time.
+
+    In the layout "cremi", where 0 is an id like any other, every id is raised by one.
+
+    Raises:
+        VolumeError: If it cannot be read, or the ids are of a type, or hold a value, that cannot be a label's.
+    """
+    ids, annotated = np.zeros(source.shape, np.uint8), np.ones(source.shape, np.bool_)
+    for z in range(0, source.shape[0], CHUNK[0]):
+        box = Box((z, 0, 0), (min(z + CHUNK[0], source.shape[0]), *source.shape[1:]))
+        stored = source.read(box)[0]
+        label = split_clefts(stored, source.info.layout)
+        part = np.where(label.foreground, stored, np.zeros(1, stored.dtype)).astype(np.uint64)
+        if source.info.layout == "cremi":
+            part += label.foreground
+        ids = ids.astype(np.promote_types(ids.dtype, np.min_scalar_type(int(part.max(initial=0)))), copy=False)
+        ids[box.slices] = part
+        if label.annotated is not None:
+            annotated[box.slices] = label.annotated
+    return LabelIds(ids, None if annotated.all() else annotated)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from connectomics.metrics import GridError, MaskPair, UndefinedError, score_volume, sections
+from connectomics.metrics import GridError, LabelPair, MaskPair, UndefinedError, score_volume, sections
 from connectomics.metrics.cleft_distance import measure_cleft_distance
 from connectomics.metrics.distance import find_extent, measure_distances
 from connectomics.volumes.labels import CREMI_BACKGROUND, split_clefts
@@ -177,15 +177,15 @@ def test_few_sections_in_memory_give_the_same_distances(monkeypatch: pytest.Monk
     ],
 )
 def test_an_empty_mask_has_no_distance_and_the_reason_is_told(predicted: int, truth: int, reason: str) -> None:
-    pair = MaskPair(np.full((2, 4, 4), predicted, bool), np.full((2, 4, 4), truth, bool), (40, 4, 4))
+    pair = LabelPair(np.full((2, 4, 4), predicted, bool), np.full((2, 4, 4), truth, bool), (40, 4, 4))
     assert score_volume(pair, ["cremi_distance"]) == {"cremi_distance": None, "cremi_distance_undefined": reason}
 
 
 def test_a_truth_that_is_excluded_everywhere_has_no_distance() -> None:
     everything = np.ones((2, 4, 4), bool)
-    pair = MaskPair(everything, everything, (40, 4, 4), annotated=~everything)
+    pair = LabelPair(everything, everything, (40, 4, 4), annotated=~everything)
     with pytest.raises(UndefinedError, match="every voxel is excluded"):
-        measure_cleft_distance(pair)
+        measure_cleft_distance(pair.masks)
 
 
 def test_measuring_refuses_masks_without_a_distance_or_of_two_shapes() -> None:

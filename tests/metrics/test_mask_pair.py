@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from connectomics.errors import VolumeError
-from connectomics.metrics import GridError, MaskPair
+from connectomics.metrics import GridError, LabelPair, MaskPair
 
 MASK = np.ones((2, 3, 4), bool)
 CREMI = (40.0, 4.0, 4.0)
@@ -57,3 +57,24 @@ def test_a_mask_without_excluded_voxels_is_not_copied() -> None:
     pair = MaskPair(MASK, truth, CREMI, annotated)
     assert pair.truth is truth
     assert pair.predicted is not MASK
+
+
+def test_ids_keep_their_numbers_and_lose_what_is_excluded() -> None:
+    ids = np.arange(24, dtype=np.uint64).reshape(2, 3, 4)
+    annotated = ids % 5 != 0
+    pair = LabelPair(ids, ids.astype(np.uint8), CREMI, annotated)
+    np.testing.assert_array_equal(pair.predicted, np.where(annotated, ids, 0))
+    assert (pair.predicted.dtype, pair.truth.dtype) == (np.uint64, np.uint8)
+    np.testing.assert_array_equal(pair.masks.predicted, (ids > 0) & annotated)
+    assert pair.masks is pair.masks
+    assert LabelPair(ids, ids, CREMI, annotated | True).predicted is ids
+
+
+def test_ids_that_are_signed_or_of_another_shape_are_refused() -> None:
+    ids = np.zeros((2, 3, 4), np.uint64)
+    with pytest.raises(ValueError, match="truth is int64"):
+        LabelPair(ids, ids.astype(np.int64), CREMI)
+    with pytest.raises(GridError, match="predicted has shape"):
+        LabelPair(ids[:1], ids, CREMI)
+    with pytest.raises(GridError, match="annotated has shape"):
+        LabelPair(ids, ids, CREMI, annotated=ids[:, :1] == 0)

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from connectomics.errors import ConfigError
-from connectomics.metrics import METRICS, MaskPair, mean_over_volumes, score_volume
+from connectomics.metrics import METRICS, LabelPair, mean_over_volumes, score_volume
 
 CREMI = (40.0, 4.0, 4.0)
 STATS = {"mean", "std", "max", "median", "count"}
 
 
-def draw_pair(seed: int, share: float = 0.2) -> MaskPair:
+def draw_pair(seed: int, share: float = 0.2) -> LabelPair:
     rng = np.random.default_rng(seed)
-    return MaskPair(rng.random((4, 9, 9)) < share, rng.random((4, 9, 9)) < 0.2, CREMI)
+    return LabelPair(rng.random((4, 9, 9)) < share, rng.random((4, 9, 9)) < 0.2, CREMI)
 
 
 def test_every_metric_can_be_written_as_strict_json_and_read_back() -> None:
@@ -54,7 +54,7 @@ def test_an_unknown_metric_is_told_with_its_setting_and_the_close_match() -> Non
 
 
 def test_the_mean_weighs_volumes_alike_whatever_their_size() -> None:
-    one, other = draw_pair(0), MaskPair(np.ones((1, 1, 3), bool), np.array([[[False, False, True]]]), CREMI)
+    one, other = draw_pair(0), LabelPair(np.ones((1, 1, 3), bool), np.array([[[False, False, True]]]), CREMI)
     volumes = {"im_A": score_volume(one, METRICS), "im_B": score_volume(other, METRICS)}
     mean = mean_over_volumes(volumes)
     for name in ("jaccard", "dice", "precision", "recall", "synapse_f1"):

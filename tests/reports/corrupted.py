@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectomics.geometry import ZYX
-from connectomics.metrics import MaskPair, mean_over_volumes, score_volume
+from connectomics.metrics import LabelPair, MaskPair, mean_over_volumes, score_volume
 from connectomics.reports.reported import ReportedVolume
 from connectomics.volumes.intensity import IntensityRange
 from connectomics.volumes.phantom import make_phantom
@@ -53,5 +53,6 @@ def corrupted_phantom(
 def scores_of(*cases: Corrupted) -> dict:
     """Return what `metrics.json` holds of them."""
     names = ["cremi_distance", "jaccard", "precision", "recall", "synapse_f1"]
-    volumes = {case.volume.name: score_volume(case.pair, names) for case in cases}
+    pairs = {case.volume.name: LabelPair(case.pair.predicted, case.pair.truth, SPACING) for case in cases}
+    volumes = {name: score_volume(pair, names) for name, pair in pairs.items()}
     return {"volumes": volumes, "mean": mean_over_volumes(volumes)}

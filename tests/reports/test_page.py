@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from connectomics.metrics import MaskPair, score_volume
+from connectomics.metrics import LabelPair, MaskPair, score_volume
 from connectomics.metrics.synapses import MatchRule, detect_synapses
 from connectomics.reports.charts import draw_curves
 from connectomics.reports.mistakes import compare_objects
@@ -113,7 +113,7 @@ def test_a_sweep_gives_at_each_threshold_the_scores_of_that_mask(seed: int, thre
     sweep = ThresholdSweep((0.2, threshold, 0.7))
     for half in (slice(0, 1), slice(1, 4)):
         sweep.add(probability[half], truth[half], None if counts is None else counts[half])
-    pair = MaskPair(probability >= np.float32(threshold), truth, SPACING, counts)
+    pair = LabelPair(probability >= np.float32(threshold), truth, SPACING, counts)
     names = ["jaccard", "precision", "recall"]
     scores = score_volume(pair, names)
     assert sweep.curves()[threshold] == {name: scores[name] for name in names}

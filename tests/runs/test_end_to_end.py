@@ -1,6 +1,7 @@
 """The journey of a datum, by the command line: train, resume, test."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -10,6 +11,7 @@ import torch
 import yaml
 
 from connectomics.config import load_config
+from connectomics.decoding import DECODERS
 from connectomics.runs.cli import main
 from connectomics.volumes.read import read_volume
 from tests.runs.reading import only_run, scalars, tags
@@ -202,6 +204,22 @@ def test_every_way_to_save_gives_the_same_probabilities(small: Path, preset: str
     assert saved.dtype == dtype
     scale = 255 if dtype == "uint8" else 1
     np.testing.assert_allclose(saved / scale, exact, atol={"float32": 0, "float16": 1e-3, "uint8": 0.5 / 255}[dtype])
+
+
+@pytest.mark.parametrize("saves", ["true", "false"])
+def test_a_decoder_that_needs_the_whole_volume_finds_what_one_that_goes_by_sections_finds(
+    small: Path, monkeypatch: pytest.MonkeyPatch, saves: str
+) -> None:
+    run = trained(small, "optimization.max_steps=3")
+    last = run / "checkpoints" / "last.ckpt"
+    arguments = ["--config", small, "--mode", "test", "--checkpoint", last, f"inference.save_results={saves}"]
+    scores = []
+    for by_section in (True, False):
+        decoder = replace(DECODERS["threshold"], by_section=lambda config, answer=by_section: answer)
+        monkeypatch.setitem(DECODERS, "threshold", decoder)  # type: ignore[arg-type]
+        assert run_cli(*arguments) == 0
+        scores.append(json.loads((run / "results" / "metrics.json").read_text())["volumes"])
+    assert scores[0] == scores[1]
 
 
 def test_a_checkpoint_holds_plain_values_only(small: Path) -> None:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from connectomics.errors import ConfigError, VolumeError
-from connectomics.volumes.labels import CREMI_BACKGROUND, EXCLUDED, OUTSIDE, split_clefts
+from connectomics.volumes.labels import CREMI_BACKGROUND, EXCLUDED, OUTSIDE, read_label, split_clefts
+from connectomics.volumes.source import ArraySource, VolumeInfo
 
 INTEGERS = [np.uint8, np.uint16, np.uint32, np.uint64, np.int8, np.int16, np.int32, np.int64]
 
@@ -77,3 +78,23 @@ def test_no_voxels_are_no_clefts(layout: str) -> None:
     label = split_clefts(np.zeros((0, 4, 4), np.uint64), layout)  # type: ignore[arg-type]
     assert label.foreground.shape == (0, 4, 4)
     assert label.annotated is None
+
+
+@pytest.mark.parametrize(
+    ("dtype", "largest"), [(np.uint8, 255), (np.int32, 300), (np.uint64, 70_000), (np.uint64, 2**40)]
+)
+def test_a_label_read_whole_keeps_its_ids_in_the_smallest_type(dtype: type, largest: int) -> None:
+    ids = np.zeros((20, 3, 4), dtype)  # more sections than are read at once
+    ids[0, 0, 0], ids[19, 2, 3] = 7, largest
+    label = read_label(ArraySource.of(ids))
+    np.testing.assert_array_equal(label.ids, ids)
+    assert (label.ids.dtype, label.annotated) == (np.min_scalar_type(largest), None)
+
+
+def test_in_a_challenge_file_every_id_is_one_more_and_none_is_the_background() -> None:
+    ids = ids_of(0, 41, CREMI_BACKGROUND, EXCLUDED)
+    source = ArraySource(ids[np.newaxis], VolumeInfo("a", 1, ids.shape, ids.dtype, None, layout="cremi"))
+    label = read_label(source)
+    assert label.ids.ravel().tolist() == [1, 42, 0, 0]
+    assert label.annotated is not None
+    assert label.annotated.ravel().tolist() == [True, True, True, False]

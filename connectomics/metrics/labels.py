@@ -1,0 +1,58 @@
+"""Predicted and annotated ids on one grid, with the voxels that do not count taken out of both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from connectomics.geometry import Spacing
+from connectomics.metrics.pair import GridError, Mask, MaskPair, keep_annotated
+
+Labels = NDArray[np.unsignedinteger] | Mask
+"""Ids, 0 (or False) for the background, (Z, Y, X)."""
+
+
+@dataclass(frozen=True, eq=False)
+class LabelPair:
+    """What every metric is given: a prediction, and the truth that it is scored against.
+
+    Excluded voxels are background in both: `predicted` and `truth` are copied without them where they held any.
+
+    Attributes:
+        predicted: Ids of what was predicted, unsigned or bool, 0 for the background, (Z, Y, X).
+        truth: Ids of what was annotated, the same.
+        spacing_nm: Voxel size along (z, y, x), in nanometres.
+        annotated: Voxels that count, bool, same shape; None when all of them do.
+
+    Raises:
+        GridError: If the shapes differ (it is a ValueError and a VolumeError).
+        ValueError: If ids are of another type, or not of three axes.
+    """
+
+    predicted: Labels
+    truth: Labels
+    spacing_nm: Spacing
+    annotated: Mask | None = None
+
+    def __post_init__(self) -> None:
+        for name, ids in (("predicted", self.predicted), ("truth", self.truth)):
+            if ids.dtype.kind not in "bu" or ids.ndim != 3:
+                raise ValueError(f"{name} is {ids.dtype} of shape {ids.shape}; ids are unsigned, (Z, Y, X)")
+            if ids.shape != self.truth.shape:
+                raise GridError(f"{name} has shape {ids.shape}, truth has {self.truth.shape}; they must be the same")
+        if self.annotated is not None:
+            object.__setattr__(self, "predicted", keep_annotated(self.predicted, self.annotated))
+            object.__setattr__(self, "truth", keep_annotated(self.truth, self.annotated))
+
+    @cached_property
+    def masks(self) -> MaskPair:
+        """The foreground of both."""
+        return MaskPair(_foreground(self.predicted), _foreground(self.truth), self.spacing_nm, self.annotated)
+
+
+def _foreground(ids: Labels) -> Mask:
+    """Return where there is anything: the array itself where it is bool."""
+    return ids if ids.dtype == np.bool_ else ids != 0
