@@ -20,8 +20,9 @@ from connectomics.errors import UserError
 Picture = NDArray[np.uint8]
 """(Y, X, 3), blue first."""
 
-OUTLINES = ((0, 165, 255), (220, 120, 255), (120, 220, 120))
-"""Of the channels of a target, in their order; those of more channels repeat."""
+OUTLINE = (0, 165, 255)
+CHANNEL_OUTLINES = ((220, 50, 255), (255, 225, 0), (0, 200, 255))
+"""Of the channels of a target that has several, in their order: magenta, cyan, yellow."""
 NOT_ANNOTATED = (200, 90, 60)
 MARK = (255, 200, 0)
 GAP = 6
@@ -107,9 +108,10 @@ def _drawn(image: NDArray[np.float32], target: NDArray, valid: NDArray, thicknes
     grey = (np.clip(image, 0, 1) * 255).astype(np.uint8)
     picture = cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
     picture[~valid] = picture[~valid] // 2 + np.array(NOT_ANNOTATED, np.uint8) // 2
+    colors = (OUTLINE,) if len(target) == 1 else CHANNEL_OUTLINES
     for channel in reversed(range(len(target))):
         rims, _ = cv2.findContours(target[channel].astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-        cv2.drawContours(picture, rims, -1, OUTLINES[channel % len(OUTLINES)], 1)
+        cv2.drawContours(picture, rims, -1, colors[channel % len(colors)], 1)
     return picture
 
 

@@ -14,8 +14,8 @@ Color = npt.NDArray[np.uint8]
 TRUE_COLOR = (0, 200, 0)
 FALSE_COLOR = (230, 30, 30)
 MISSED_COLOR = (40, 120, 255)
-CHANNEL_COLORS = ((0, 200, 0), (255, 80, 200), (255, 200, 0))
-"""Of the channels of a target, in their order; those of more channels repeat."""
+CHANNEL_COLORS = ((255, 50, 220), (0, 225, 255), (255, 200, 0))
+"""Of the channels of a target that has several, in their order: pre is magenta, post cyan, as the field draws them."""
 GAP = 4
 
 
@@ -68,7 +68,7 @@ def sections_side_by_side(image: npt.NDArray, label: npt.NDArray, probability: n
 
     Args:
         image: In [0, 1], (Z, Y, X).
-        label: Foreground where more than 0.5, (C, Z, Y, X); each channel has a colour of `CHANNEL_COLORS`.
+        label: Foreground where more than 0.5, (C, Z, Y, X); each of several channels has a colour of `CHANNEL_COLORS`.
         probability: In [0, 1], (C, Z, Y, X); each channel is a row.
         num_sections: Columns, evenly spread over the depth.
 
@@ -86,8 +86,9 @@ def sections_side_by_side(image: npt.NDArray, label: npt.NDArray, probability: n
 
 def _all_outlined(picture: Color, masks: npt.NDArray) -> Color:
     """Return a picture with a line around the objects of every mask (C, Y, X); the first channel's lie on top."""
+    colors = (TRUE_COLOR,) if len(masks) == 1 else CHANNEL_COLORS
     for channel in reversed(range(len(masks))):
-        picture = outlined(picture, masks[channel], CHANNEL_COLORS[channel % len(CHANNEL_COLORS)])
+        picture = outlined(picture, masks[channel], colors[channel % len(colors)])
     return picture
 
 

@@ -7,7 +7,15 @@ import pytest
 
 from connectomics.config.schema import Config
 from connectomics.data.datamodule import VolumesDataModule
-from connectomics.data.preview import GAP, OUTLINES, PROFILE_HEIGHT, TITLE_HEIGHT, draw_sheet, write_preview
+from connectomics.data.preview import (
+    CHANNEL_OUTLINES,
+    GAP,
+    OUTLINE,
+    PROFILE_HEIGHT,
+    TITLE_HEIGHT,
+    draw_sheet,
+    write_preview,
+)
 from connectomics.errors import UserError
 from tests.data.conftest import enable_all
 
@@ -23,7 +31,7 @@ def test_a_sheet_has_a_row_for_each_patch_and_a_column_for_each_augmentation(
     profile = 6 * (PROFILE_HEIGHT // 6)
     row = TITLE_HEIGHT + 64 + profile + 2 * 2 + GAP
     assert sheet.shape == (2 * row, 12 * (64 + GAP), 3)
-    assert (sheet == OUTLINES[0]).all(axis=-1).any()
+    assert (sheet == OUTLINE).all(axis=-1).any()
 
 
 @pytest.mark.parametrize("exclusive", [False, True])
@@ -34,7 +42,7 @@ def test_both_sides_of_synapses_are_outlined_and_the_background_is_not(
     config.data.target.type, config.data.target.kwargs = "polarity", {"exclusive": exclusive}
     config.data.dataloader.patch_size = (6, 64, 64)
     sheet = draw_sheet(VolumesDataModule(config).training_patches(), 4)
-    lines = [(sheet == color).all(axis=-1) for color in OUTLINES]
+    lines = [(sheet == color).all(axis=-1) for color in CHANNEL_OUTLINES]
     assert lines[0].any()
     assert lines[1].any()
     assert sum(line.mean() for line in lines) < 0.3
