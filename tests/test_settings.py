@@ -6,12 +6,15 @@ from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+import numpy as np
 import pytest
 import yaml
 
 from connectomics.config import Config, load_configs
 from connectomics.config.augmentation import AugmentationConfig
+from connectomics.config.decoding import DecodingConfig
 from connectomics.data.augment import AUGMENTATIONS, Augmentation, build_augmentation
+from connectomics.decoding import DECODERS, decode
 from connectomics.runs.cli import main
 from tests.runs.reading import only_run
 
@@ -77,6 +80,8 @@ def test_every_setting_is_read_by_code(small: Path, read_settings: set[str]) -> 
     last = only_run(small.parent / "runs") / "checkpoints" / "last.ckpt"
     group = ["model.rsunet.norm=group", "model.rsunet.num_groups=2"]
     assert main(["--config", str(small), "--mode", "test", "--checkpoint", str(last), *group]) == 0
+    for name in DECODERS:
+        decode(np.zeros((3, 1, 2, 2), np.float32), DecodingConfig(name=name))
     switches = {f"data.augmentation.{name}.enabled" for name in AUGMENTATIONS}
     assert set(SETTINGS.values()) - read_settings - switches == set()
 

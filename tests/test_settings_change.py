@@ -1,6 +1,7 @@
 """Changing a setting changes what is built from it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,12 @@ def mask(config: Config) -> Facts:
     return [decode(np.linspace(0, 1, 60, dtype=np.float32).reshape(1, 3, 4, 5), config.decoding).tolist()]
 
 
+def sides(config: Config) -> Facts:
+    probability = np.zeros((3, 1, 1, 9), np.float32)
+    probability[[0, 2], ..., :2] = probability[[1, 2], ..., 4:7] = 0.7
+    return [decode(probability, replace(config.decoding, name="polarity2instance")).tolist()]
+
+
 CHANGES: list[tuple[Callable[[Config], Facts], str]] = [
     (network, "model.in_channels=2"),
     (network, "model.out_channels=2 model.loss.losses.0.pred_slice='0:1' model.loss.losses.1.pred_slice='0:1' "
@@ -140,6 +147,9 @@ CHANGES: list[tuple[Callable[[Config], Facts], str]] = [
     (prediction, "data.data_transform.pad_size=[0,8,8]"),
     (prediction, "data.data_transform.pad_mode=replicate"),
     (mask, "decoding.threshold=0.3"),
+    (sides, "decoding.threshold=0.9"),
+    (sides, "decoding.min_size=3"),
+    (sides, "decoding.dilation=[1,1,1]"),
 ]  # fmt: skip
 
 

@@ -11,6 +11,11 @@ class DecodingConfig:
     """A name in `decoding.DECODERS`."""
     threshold: float = 0.5
     """A voxel whose probability is at least this belongs to a cleft, in (0, 1)."""
+    min_size: int = 0
+    """An object of fewer voxels is removed; 0 keeps all."""
+    dilation: tuple[int, int, int] = (1, 5, 5)
+    """Extent along (z, y, x), in voxels, odd, of the box by which a synapse with two sides grows before its parts are
+    joined: [1, 5, 5] bridges gaps of 4 pixels in the section plane. The sides themselves stay as they are."""
 
 
 @dataclass(kw_only=True, slots=True)

@@ -48,6 +48,11 @@ class Target:
         """Channels that show something: all but one for the background."""
         return tuple(i for i, members in enumerate(self.classes.values()) if BACKGROUND not in members)
 
+    @property
+    def is_exclusive(self) -> bool:
+        """Whether a voxel is 1 in exactly one channel, the background's among them."""
+        return len(self.foreground) < self.num_channels
+
     def channels(self, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the channels of codes (Z, Y, X): float32, (C, Z, Y, X), 0 or 1."""
         target = np.empty((self.num_channels, *codes.shape), np.float32)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from connectomics.config.decoding import DecodingConfig
+from connectomics.decoding.sides import decode_classes, decode_sides, number_annotated
 from connectomics.lookup import pick
 
 Probability = npt.NDArray[np.float32]
@@ -38,12 +40,23 @@ class Decoder:
     """Whether each section can be decoded by itself; otherwise the decoder is given the whole volume."""
     classes: tuple[str, ...] = ()
     """Names of the parts of an object: object k has the ids n (k - 1) + 1 to n k, one for each of n parts."""
+    annotated: Callable[[Labels, DecodingConfig], Labels] = lambda ids, config: ids
+    """Returns the ids of an annotation (Z, Y, X) as this decoder would number them."""
 
 
 def threshold_clefts(probability: Probability, config: DecodingConfig) -> npt.NDArray[np.uint8]:
     """Return 1 where the first channel of (C, Z, Y, X) is at least the threshold, as float32, else 0: (Z, Y, X)."""
     return (probability[0] >= np.float32(config.threshold)).view(np.uint8)
 
+
+_SIDED: Mapping[str, Any] = {
+    "dtype": np.uint64,
+    "content": "2k - 1 for the pre-synaptic, 2k for the post-synaptic side of synapse k",
+    "noun": "synapses",
+    "classes": ("pre", "post"),
+    "annotated": lambda ids, config: number_annotated(ids, config.dilation),
+}
+"""What all decoders of synapses with two sides have in common."""
 
 DECODERS: Mapping[str, Decoder] = {
     "threshold": Decoder(
@@ -54,6 +67,22 @@ DECODERS: Mapping[str, Decoder] = {
         noun="clefts",
         foreground=lambda probability: probability[0],
         by_section=lambda config: True,
+    ),
+    "polarity2instance": Decoder(
+        decode=lambda probability, config: decode_sides(
+            probability, config.threshold, config.min_size, config.dilation
+        ),
+        channels=("pre", "post", "union"),
+        foreground=lambda probability: probability[2],
+        **_SIDED,
+    ),
+    "polarity2instance_exclusive": Decoder(
+        decode=lambda probability, config: decode_classes(
+            probability, config.threshold, config.min_size, config.dilation
+        ),
+        channels=("background", "pre", "post"),
+        foreground=lambda probability: probability[1] + probability[2],
+        **_SIDED,
     ),
 }
 """`decoding.name` to the decoder."""

@@ -168,7 +168,7 @@ def _renamed(detection: SynapseDetection, found: _Synapses, annotated: _Synapses
 
 def _is_post(ids: Ids) -> NDArray[np.int64]:
     """Return 1 for the ids of post-synaptic sides, 0 for the others."""
-    return 1 - (ids % ids.dtype.type(2)).astype(np.int64)
+    return 1 - (ids.astype(np.uint64) % np.uint64(2)).astype(np.int64)
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -11,10 +11,11 @@ from connectomics.metrics.cleft_distance import measure_cleft_distance
 from connectomics.metrics.labels import LabelPair
 from connectomics.metrics.overlap import dice, jaccard, precision, recall
 from connectomics.metrics.pair import MaskPair, UndefinedError
+from connectomics.metrics.polarity import detect_polarity
 from connectomics.metrics.synapses import MatchRule, synapse_f1
 
 Score = float | dict[str, Any]
-"""A number, or named numbers; finite, and ready for JSON."""
+"""A number, or named numbers, some of which may be None; finite, and ready for JSON."""
 
 Metric = Callable[[LabelPair, MatchRule], Score]
 """Scores a prediction; the rule says which synapses are the same one, for metrics that match them.
@@ -36,6 +37,16 @@ def cremi_distance(pair: MaskPair) -> dict[str, Any]:
     return measure_cleft_distance(pair).to_json()
 
 
+def polarity_f1(pair: LabelPair, rule: MatchRule) -> dict[str, Any]:
+    """Return how well synapses with two sides were found, as it stands in `metrics.json`; a definition of our own.
+
+    Raises:
+        UndefinedError: If nothing is predicted and nothing annotated.
+    """
+    pair.masks.require_either()
+    return detect_polarity(pair.predicted, pair.truth, pair.spacing_nm, rule).to_json()
+
+
 METRICS: Mapping[str, Metric] = {
     "cremi_distance": of_masks(cremi_distance),
     "jaccard": of_masks(jaccard),
@@ -43,6 +54,7 @@ METRICS: Mapping[str, Metric] = {
     "precision": of_masks(precision),
     "recall": of_masks(recall),
     "synapse_f1": lambda pair, rule: synapse_f1(pair.masks, rule),
+    "polarity_f1": polarity_f1,
 }
 
 
@@ -114,7 +126,14 @@ def _mean(scores: list[Score]) -> Score:
     if numbers:
         return fmean(numbers)
     named = [score for score in scores if isinstance(score, dict)]
-    return {key: fmean(score[key] for score in named) for key, value in named[0].items() if not isinstance(value, dict)}
+    keys = [key for key, value in named[0].items() if not isinstance(value, dict)]
+    return {key: _mean_or_none([score[key] for score in named]) for key in keys}
+
+
+def _mean_or_none(numbers: list[float | None]) -> float | None:
+    """Average numbers; None where one of them does not exist."""
+    there = [number for number in numbers if number is not None]
+    return fmean(there) if len(there) == len(numbers) else None
 
 
 def _undefined(name: str, reason: str) -> dict[str, Any]:

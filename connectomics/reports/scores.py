@@ -11,6 +11,14 @@ from rich.table import Table
 
 PARTS: Mapping[str, Mapping[str, str]] = {
     "cremi_distance": {"score": "CREMI (nm)", "adgt": "ADGT (nm)", "adf": "ADF (nm)"},
+    "polarity_f1": {
+        "f1": "F1",
+        "precision": "precision",
+        "recall": "recall",
+        "right_way_round": "right way round",
+        "pre_iou": "pre IoU",
+        "post_iou": "post IoU",
+    },
 }
 """Metrics that have several numbers: which of them the table shows, and under which title."""
 
@@ -84,4 +92,6 @@ def _cell(row: Mapping[str, Any], metric: str, part: str | None) -> str:
         value = value.get(part or "score")
     if isinstance(value, Mapping):
         value = None
-    return "undefined" if value is None else f"{value:.4g}" if part is None else f"{value:.2f}"
+    if value is None:
+        return "undefined"
+    return f"{value:.2f}" if _title(metric, part).endswith("(nm)") else f"{value:.4g}"

@@ -8,11 +8,11 @@ from math import prod
 from pathlib import Path
 
 from connectomics.config import Config
-from connectomics.data.targets import build_target
-from connectomics.decoding import pick_decoder
+from connectomics.data.targets import Target, build_target
+from connectomics.decoding import DECODERS, pick_decoder
 from connectomics.errors import ConfigError, UserError
 from connectomics.inference import SAVED_TYPES
-from connectomics.inference.activations import ACTIVATIONS
+from connectomics.inference.activations import build_activations
 from connectomics.inference.blend import PROFILES
 from connectomics.lookup import pick
 from connectomics.losses import Criterion
@@ -35,21 +35,39 @@ def check_names(configs: Mapping[str, Config]) -> None:
         pick(OPTIMIZERS, config.optimization.optimizer.name, "optimization.optimizer.name")
         pick(SCHEDULERS, config.optimization.scheduler.name, "optimization.scheduler.name")
         pick(PROFILES, config.inference.window.blending, "inference.window.blending")
-        for i, entry in enumerate(config.inference.model.channel_activations):
-            pick(ACTIVATIONS, entry.activation, f"inference.model.channel_activations[{i}].activation")
-        _check_channels(config)
+        _check_channels(config, target)
         for name in config.evaluation.metrics:
             pick(METRICS, name, "evaluation.metrics")
 
 
-def _check_channels(config: Config) -> None:
-    """Refuse a decoder that reads more channels than the network has."""
-    decoder, found = pick_decoder(config.decoding), config.model.out_channels
+def _check_channels(config: Config, target: Target) -> None:
+    """Refuse a decoder that reads other channels than the target has, or more than the network has."""
+    decoder, name, found = pick_decoder(config.decoding), config.decoding.name, config.model.out_channels
+    if decoder.channels != target.names:
+        fitting = [repr(other) for other, one in DECODERS.items() if one.channels == target.names]
+        raise ConfigError(
+            f"decoding.name is {name!r}, which reads the channels {', '.join(decoder.channels)}; data.target has "
+            f"{', '.join(target.names)}, for which it must be {' or '.join(fitting)}"
+        )
     if found < len(decoder.channels):
         raise ConfigError(
-            f"decoding.name is {config.decoding.name!r}, which reads {len(decoder.channels)} channels "
+            f"decoding.name is {name!r}, which reads {len(decoder.channels)} channels "
             f"({', '.join(decoder.channels)}); model.out_channels is {found}"
         )
+    _check_activations(config, target)
+
+
+def _check_activations(config: Config, target: Target) -> None:
+    """Refuse probabilities that exclude each other for a target whose channels do not, and the reverse."""
+    key = "inference.model.channel_activations"
+    build_activations(config.inference.model.channel_activations, config.model.out_channels)
+    for i, entry in enumerate(config.inference.model.channel_activations):
+        if (entry.activation == "softmax") != target.is_exclusive:
+            kind = "classes that exclude each other" if target.is_exclusive else "channels independent of each other"
+            must = "softmax over all of them" if target.is_exclusive else "sigmoid"
+            raise ConfigError(
+                f"{key}[{i}].activation is {entry.activation!r}; data.target has {kind}: it must be {must}"
+            )
 
 
 def check_monitored(config: Config) -> None:

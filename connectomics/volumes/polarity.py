@@ -50,14 +50,6 @@ def split_sides(ids: NDArray, layout: Layout = "main") -> NDArray[np.uint8]:
     return sides
 
 
-def has_classes_only(ids: NDArray) -> bool:
-    """Return whether a label holds nothing but 0, 1 and 2, so that it tells classes and not synapses.
-
-    Where these are ids all the same, of a volume with a single synapse, both readings agree.
-    """
-    return bool(ids.size == 0 or ids.max() <= POST)
-
-
 @dataclass(frozen=True, slots=True)
 class OneSided:
     """Synapses of a label of which only one side is annotated, by the ids of that side, ascending."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from connectomics.errors import VolumeError
 from connectomics.volumes.labels import CREMI_BACKGROUND, OUTSIDE
-from connectomics.volumes.polarity import POST, PRE, find_one_sided, has_classes_only, split_sides
+from connectomics.volumes.polarity import POST, PRE, find_one_sided, split_sides
 
 INTEGERS = [np.uint8, np.uint16, np.uint32, np.uint64, np.int8, np.int16, np.int32, np.int64]
 
@@ -53,12 +53,6 @@ def test_ids_that_cannot_name_sides_are_refused(ids: np.ndarray, says: str) -> N
 def test_a_challenge_file_names_clefts_and_no_sides() -> None:
     with pytest.raises(VolumeError, match="those ids name no sides"):
         split_sides(ids_of(1, 2), "cremi")
-
-
-def test_classes_are_told_from_ids_by_the_largest_one() -> None:
-    assert has_classes_only(ids_of(0, 1, 2))
-    assert has_classes_only(ids_of(0))
-    assert not has_classes_only(ids_of(0, 1, 2, 3))
 
 
 def test_partners_may_lie_in_different_parts_of_a_volume() -> None:
