@@ -8,12 +8,18 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from connectomics.reports.arrows import place_arrow
+
 Gray = npt.NDArray[np.uint8]
 Color = npt.NDArray[np.uint8]
 
 TRUE_COLOR = (0, 200, 0)
 FALSE_COLOR = (230, 30, 30)
 MISSED_COLOR = (40, 120, 255)
+TURNED_COLOR = (255, 150, 0)
+ARROW_COLOR = (255, 255, 255)
+TINT = 0.3
+"""Share of a part's colour in a picture."""
 CHANNEL_COLORS = ((255, 50, 220), (0, 225, 255), (255, 200, 0))
 """Of the channels of a target that has several, in their order: pre is magenta, post cyan, as the field draws them."""
 GAP = 4
@@ -39,18 +45,58 @@ def heat(probability: npt.NDArray) -> Color:
     return cv2.cvtColor(cv2.applyColorMap(to_gray(probability), cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
 
 
-def compared(section: Gray, predicted: npt.NDArray, truth: npt.NDArray | None) -> Color:
-    """Return a section (Y, X) with predicted and annotated clefts outlined: found, invented, missed.
+def compared(section: Gray, predicted: npt.NDArray, truth: npt.NDArray | None, parts: int = 1) -> Color:
+    """Return a section (Y, X) with predicted and annotated objects outlined: found, invented, missed.
 
     A predicted object that touches an annotated one is green, another red; an annotated object that no prediction
-    touches is blue. Without annotation all predictions are green.
+    touches is blue. Without annotation all predictions are green. Objects in several parts are tinted in the parts'
+    colours, and an arrow leads from the first to the last; they are orange where most of the touching pixels are of
+    another part.
+
+    Args:
+        section: Grey values.
+        predicted: Not 0 where something was found: ids, of which object k of n parts has n (k - 1) + 1 to n k.
+        truth: The same of the annotation.
+        parts: Of which an object may consist.
     """
     if truth is None:
-        return outlined(section, predicted, TRUE_COLOR)
+        return outlined(_parted(section, predicted, parts), predicted, TRUE_COLOR)
     found, invented = _touching(predicted, truth)
     _, missed = _touching(truth, predicted)
-    picture = outlined(section, found, TRUE_COLOR)
-    return outlined(outlined(picture, invented, FALSE_COLOR), missed, MISSED_COLOR)
+    picture = _parted(_parted(section, predicted, parts), truth * missed, parts)
+    turned = _turned(found, predicted, truth, parts)
+    for mask, color in ((found & ~turned, TRUE_COLOR), (turned, TURNED_COLOR), (invented, FALSE_COLOR)):
+        picture = outlined(picture, mask, color)
+    return outlined(picture, missed, MISSED_COLOR)
+
+
+def _parted(picture: npt.NDArray, ids: npt.NDArray, parts: int) -> npt.NDArray:
+    """Return a picture with a tint on each part of the objects, and an arrow from the first part to the last."""
+    if parts == 1:
+        return picture
+    picture = picture.copy() if picture.ndim == 3 else np.repeat(picture[..., np.newaxis], 3, axis=-1)
+    own = np.where(ids > 0, (ids - 1) % parts, parts)  # a type of `ids` wraps at 0, which is not taken
+    for part in range(parts):
+        color = np.array(CHANNEL_COLORS[part % len(CHANNEL_COLORS)])
+        picture[own == part] = ((1 - TINT) * picture[own == part] + TINT * color).round()
+    for k in np.unique((ids[ids > 0] - 1) // parts):
+        ends = [np.argwhere(ids == parts * k + part) for part in (1, parts)]
+        corners = place_arrow(*(tuple(end.mean(axis=0)) for end in ends)) if all(map(len, ends)) else []
+        line = np.array([(round(x), round(y)) for y, x in corners], np.int32).reshape(-1, 1, 2)
+        if len(line):
+            cv2.polylines(picture, [line], isClosed=False, color=ARROW_COLOR, thickness=1, lineType=cv2.LINE_AA)
+    return picture
+
+
+def _turned(found: npt.NDArray, predicted: npt.NDArray, truth: npt.NDArray, parts: int) -> npt.NDArray:
+    """Return the objects of a mask (Y, X) most of whose annotated pixels are of another part than predicted."""
+    if parts == 1:
+        return np.zeros_like(found)
+    count, labels = cv2.connectedComponents(found.astype(np.uint8))
+    both = found & (truth > 0)
+    same = both & (predicted % parts == truth % parts)
+    shared, right = (np.bincount(labels[mask], minlength=count) for mask in (both, same))
+    return (2 * right < shared)[labels]
 
 
 def _touching(objects: npt.NDArray, others: npt.NDArray) -> tuple[npt.NDArray, npt.NDArray]:

@@ -1,26 +1,27 @@
-"""Where the objects of a mask lie in each section, as vector paths."""
+"""Where objects, and the parts of each, lie in each section, as vector paths."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import cc3d
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Mask = NDArray[np.bool_]
-"""Voxels that belong to something, bool, (Z, Y, X)."""
+from connectomics.reports.arrows import Point, place_arrow
+
+Section = NDArray[np.bool_]
+"""Which pixels of a section belong to something, bool, (Y, X)."""
 
 UNITS = 4
 """Path units for the side of a voxel; a path lies a quarter of a voxel inside the border of its object."""
 
 MAX_OUTLINES = 400
-"""Objects of one mask that are traced in one section, the largest ones: a prediction may be noise."""
+"""Parts of objects that are traced in one section, the largest ones: a prediction may be noise."""
 
 MAX_CHARACTERS = 100_000
-"""Length of all paths of one mask in one section."""
+"""Length of all outlines of one volume in one section."""
 
 TOLERANCE = 0.75
 """How far, in voxels, a path may leave the border of a large object; that of a small one less."""
@@ -28,27 +29,42 @@ TOLERANCE = 0.75
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """One object in one section."""
+    """One object, or one part of it, in one section."""
 
     id: int
+    """Of the object, from 1."""
     path: str
     """As in the `d` of an SVG path, with `UNITS` units to a voxel."""
+    part: int = 0
+    """Which part of the object it is, from 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrow:
+    """Where one object points in one section."""
+
+    id: int
+    """Of the object, from 1."""
+    path: str
+    """Like that of an outline."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class OutlinedMask:
-    """The objects of a mask; index 0 of every array is the background.
+class OutlinedObjects:
+    """The objects of a volume; index 0 of every array is the background.
 
     Attributes:
-        sections: For each section the outlines of its objects, the largest ones first.
-        left_out: How many objects of each section have no outline.
-        voxels: Size of each object, int64, (N + 1,).
-        shared: How many of its voxels another mask holds too, int64, (N + 1,).
+        sections: For each section the outlines of its objects, or of their parts, the largest ones first.
+        arrows: For each section those of its outlined objects that show their first and their last part there.
+        left_out: How many objects, or parts, of each section have no outline.
+        voxels: Size of each part of each object, int64, (N + 1, parts).
+        shared: How many voxels of an object another volume has an object at, int64, (N + 1,).
         peak: Its section with the most voxels, and the middle of it there along (y, x), float64, (N + 1, 3).
         peak_voxels: How many voxels it has there, int64, (N + 1,).
     """
 
     sections: tuple[tuple[Outline, ...], ...]
+    arrows: tuple[tuple[Arrow, ...], ...]
     left_out: tuple[int, ...]
     voxels: NDArray[np.int64]
     shared: NDArray[np.int64]
@@ -56,33 +72,58 @@ class OutlinedMask:
     peak_voxels: NDArray[np.int64]
 
 
-def outline_objects(mask: Mask, other: Mask, connectivity: int) -> OutlinedMask:
-    """Trace the connected components of a mask, with the ids that `metrics.synapses` gives them.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Pixels:
+    """The pixels of a section that belong to something, (n,) each."""
+
+    owner: NDArray[np.int64]
+    """Id of the part."""
+    row: NDArray[np.intp]
+    column: NDArray[np.intp]
+    shared: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, section: NDArray[np.unsignedinteger], other: Section) -> _Pixels:
+        at = np.flatnonzero(section)
+        row, column = np.divmod(at, section.shape[1])
+        return cls(section.ravel()[at].astype(np.int64), row, column, other.ravel()[at])
+
+    def count(self, ids: NDArray[np.int64], number: int) -> NDArray[np.int64]:
+        return np.bincount(ids, minlength=number + 1)
+
+    def middles(self, ids: NDArray[np.int64], here: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the middle of each id along (y, x), (N + 1, 2); that of an id which is not there is 0."""
+        sums = [np.bincount(ids, weights=weights, minlength=len(here)) for weights in (self.row, self.column)]
+        return np.stack(sums, axis=1) / np.maximum(here, 1)[:, np.newaxis]
+
+
+def outline_objects(ids: NDArray[np.integer], number: int, other: NDArray[np.bool_], parts: int = 1) -> OutlinedObjects:
+    """Trace the objects of a volume.
 
     Args:
-        mask: Bool, (Z, Y, X).
-        other: The mask that it is compared with, same shape.
-        connectivity: 6 joins voxels that share a face, 18 an edge, 26 a corner.
+        ids: (Z, Y, X): object k is k; or, in several parts, its part p (from 0) is `parts * (k - 1) + p + 1`.
+        number: The highest k.
+        other: Where the volume that it is compared with has an object, bool, same shape.
+        parts: Of which each object may consist.
     """
-    ids, number = cc3d.connected_components(mask, connectivity=connectivity, return_N=True)
-    voxels, shared, peak_voxels = np.zeros((3, number + 1), np.int64)
-    peak = np.zeros((number + 1, 3))
-    sections, left_out = [], []
+    voxels, shared = np.zeros(parts * number + 1, np.int64), np.zeros(number + 1, np.int64)
+    peak_voxels, peak = np.zeros(number + 1, np.int64), np.zeros((number + 1, 3))
+    sections, arrows, left_out = [], [], []
     for z, (section, others) in enumerate(zip(ids, other, strict=True)):
-        pixels = np.flatnonzero(section)
-        owners = section.ravel()[pixels]
-        rows, columns = np.divmod(pixels, section.shape[1])
-        here = np.bincount(owners, minlength=number + 1)
-        voxels += here
-        shared += np.bincount(owners[others.ravel()[pixels]], minlength=number + 1)
+        pixels = _Pixels.of(section, others)
+        owners = (pixels.owner + parts - 1) // parts
+        parted, here = pixels.count(pixels.owner, parts * number), pixels.count(owners, number)
+        voxels += parted
+        shared += pixels.count(owners[pixels.shared], number)
         larger = here > peak_voxels
         peak_voxels[larger] = here[larger]
-        middles = [np.bincount(owners, weights=w, minlength=number + 1)[larger] / here[larger] for w in (rows, columns)]
-        peak[larger] = np.stack([np.full(int(larger.sum()), z), *middles], axis=1)
-        outlines = tuple(_trace_largest(owners, rows, columns, here))
+        peak[larger, 0], peak[larger, 1:] = z, pixels.middles(owners, here)[larger]
+        outlines = tuple(_trace_largest(pixels, parted, parts))
         sections.append(outlines)
-        left_out.append(int((here > 0).sum()) - len(outlines))
-    return OutlinedMask(tuple(sections), tuple(left_out), voxels, shared, peak, peak_voxels)
+        arrows.append(tuple(_arrows(pixels, parted, parts, {one.id for one in outlines})) if parts > 1 else ())
+        left_out.append(int((parted > 0).sum()) - len(outlines))
+    each = np.concatenate([np.zeros(parts - 1, np.int64), voxels]).reshape(number + 1, parts)
+    return OutlinedObjects(tuple(sections), tuple(arrows), tuple(left_out), each, shared, peak, peak_voxels)
 
 
 def trace(mask: NDArray[np.bool_], corner: tuple[int, int] = (0, 0)) -> str:
@@ -99,24 +140,40 @@ def trace(mask: NDArray[np.bool_], corner: tuple[int, int] = (0, 0)) -> str:
     return "".join(_ring(ring * (UNITS // 2) + shift) for ring in rings)
 
 
-def _trace_largest(
-    owners: NDArray, rows: NDArray[np.intp], columns: NDArray[np.intp], here: NDArray[np.int64]
-) -> Iterator[Outline]:
-    """Yield the outlines of a section's largest objects, as many as there is room for."""
-    order = np.argsort(owners, kind="stable")
+def _trace_largest(pixels: _Pixels, here: NDArray[np.int64], parts: int) -> Iterator[Outline]:
+    """Yield the outlines of a section's largest parts, as many as there is room for."""
+    order = np.argsort(pixels.owner, kind="stable")
     present = np.flatnonzero(here)
     ends = np.cumsum(here[present])
     room = MAX_CHARACTERS
     for i in np.argsort(-here[present], kind="stable")[:MAX_OUTLINES]:
         own = order[ends[i] - here[present[i]] : ends[i]]
-        y, x = rows[own], columns[own]
+        y, x = pixels.row[own], pixels.column[own]
         top, left = int(y.min()), int(x.min())
         crop = np.zeros((int(y.max()) - top + 1, int(x.max()) - left + 1), np.bool_)
         crop[y - top, x - left] = True
         path = trace(crop, (top, left))
         if len(path) <= room:
             room -= len(path)
-            yield Outline(int(present[i]), path)
+            k, part = divmod(int(present[i]) - 1, parts)
+            yield Outline(k + 1, path, part)
+
+
+def _arrows(pixels: _Pixels, here: NDArray[np.int64], parts: int, wanted: set[int]) -> Iterator[Arrow]:
+    """Yield the arrows of the wanted objects, from the middle of their first part to that of their last."""
+    middles = pixels.middles(pixels.owner, here)
+    for k in sorted(wanted):
+        first, last = parts * (k - 1) + 1, parts * k
+        if here[first] and here[last]:
+            corners = place_arrow(tuple(middles[first]), tuple(middles[last]))
+            if corners:
+                yield Arrow(k, _line(corners))
+
+
+def _line(corners: list[Point]) -> str:
+    """Return an open line as an SVG path."""
+    places = ((round((x + 0.5) * UNITS), round((y + 0.5) * UNITS)) for y, x in corners)
+    return "M" + "L".join(f"{x} {y}" for x, y in places)
 
 
 def _tolerance(contour: NDArray) -> float:

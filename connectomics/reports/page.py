@@ -33,6 +33,8 @@ class ReportHead:
     """Named in the order of the page: checkpoint, step, time, ..."""
     threshold: float
     """That made the masks."""
+    classes: tuple[str, ...] = ()
+    """Names of the parts of an object, such as the two sides of a synapse; those of the decoder."""
 
 
 def write_report(
@@ -67,7 +69,7 @@ def write_report(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile("w+", encoding="utf-8", dir=path.parent) as data:
-            written = _write_data(data, volumes, head.threshold, rule)
+            written = _write_data(data, volumes, head, rule)
             data.seek(0)
             with partial.open("w", encoding="utf-8") as page:
                 _fill(page, _slots(head, scores, written, rule, curves or {}, data))
@@ -79,11 +81,13 @@ def write_report(
 
 
 def _write_data(
-    data: IO[str], volumes: Sequence[ReportedVolume], threshold: float, rule: MatchRule
+    data: IO[str], volumes: Sequence[ReportedVolume], head: ReportHead, rule: MatchRule
 ) -> list[WrittenVolume]:
     shapes = [volume.image.shape for volume in volumes]
     return [
-        write_volume_data(data, number, volume, choose_size(volume.image.shape, shapes), threshold, rule)
+        write_volume_data(
+            data, number, volume, choose_size(volume.image.shape, shapes), head.threshold, rule, head.classes
+        )
         for number, volume in enumerate(volumes)
     ]
 
@@ -99,12 +103,12 @@ def _slots(
     """Return what fills each place of the template."""
     drawn = [draw_curves(title, one, head.threshold) for title, one in curves.items()]
     drawn += [draw_curves(one.entry["name"], one.curves, head.threshold) for one in written if one.curves is not None]
-    entries = {"volumes": [one.entry for one in written], "listed": MAX_LISTED}
+    entries = {"volumes": [one.entry for one in written], "listed": MAX_LISTED, "parts": head.classes}
     texts = {
         "title": escape(head.title),
         "facts": _facts(head.facts),
         "scores": _scores(scores),
-        "rule": escape(describe_rule(rule)),
+        "rule": escape(describe_rule(rule, head.classes)),
         "curves": "\n".join(drawn) or "<p>The probabilities were not saved.</p>",
         "style": (TEMPLATE / "report.css").read_text(encoding="utf-8"),
         "script": (TEMPLATE / "report.js").read_text(encoding="utf-8"),
@@ -126,13 +130,18 @@ def _fill(page: IO[str], slots: Mapping[str, Callable[[IO[str]], object]]) -> No
             page.write(piece)
 
 
-def describe_rule(rule: MatchRule) -> str:
-    """Say when a predicted and an annotated component are matched."""
+def describe_rule(rule: MatchRule, classes: Sequence[str] = ()) -> str:
+    """Say when a predicted and an annotated object are matched, and when their parts are the right way round."""
     near = "" if rule.max_distance_nm is None else f", or when their centres lie within {rule.max_distance_nm:g} nm"
-    return (
-        f"Predicted and annotated components (connectivity {rule.connectivity}) are matched one to one when their "
-        f"intersection over union is at least {rule.min_iou:g}{near}."
+    what = (
+        f"objects ({' and '.join(classes)} together)" if classes else f"components (connectivity {rule.connectivity})"
     )
+    matched = (
+        f"Predicted and annotated {what} are matched one to one when their intersection over union is at least "
+        f"{rule.min_iou:g}{near}."
+    )
+    ways = " They are the right way round when each part shares more voxels with its like than with the other part."
+    return matched + ways if classes else matched
 
 
 def _facts(facts: Mapping[str, str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import IO, Any
 
@@ -14,13 +14,13 @@ from connectomics.geometry import ZYX, Box
 from connectomics.metrics import MaskPair
 from connectomics.metrics.synapses import MatchRule
 from connectomics.reports.figures import to_gray
-from connectomics.reports.mistakes import KINDS, Comparison, compare_objects
+from connectomics.reports.mistakes import KINDS, Comparison, compare_objects, compare_sides
 from connectomics.reports.outlines import UNITS, trace
 from connectomics.reports.pictures import PictureSize, encode_gray, encode_probability
 from connectomics.reports.thresholds import COARSE, Curves, ThresholdSweep
 from connectomics.volumes.chunks import CHUNK
 from connectomics.volumes.intensity import IntensityRange
-from connectomics.volumes.labels import split_clefts
+from connectomics.volumes.labels import label_ids
 from connectomics.volumes.source import VolumeSource
 
 SLAB_BYTES = 128 * 2**20
@@ -38,13 +38,15 @@ class ReportedVolume:
     image: VolumeSource
     intensity: IntensityRange
     predicted: VolumeSource
-    """The mask, cleft where it is not 0."""
+    """What was found, where it is not 0."""
     label: VolumeSource
     annotated: VolumeSource | None = None
     """Voxels that count are not 0; None when all of them do."""
     probability: VolumeSource | None = None
     scale: float = 1.0
     """What a probability of 1 is stored as."""
+    foreground: Callable[[NDArray[np.float32]], NDArray[np.float32]] = lambda probability: probability[0]
+    """Returns for (C, Z, Y, X) the probability that a voxel belongs to any object, (Z, Y, X)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,18 +61,25 @@ class WrittenVolume:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Slab:
-    """Some sections, (Z, Y, X) each."""
+    """Some sections, (Z, Y, X) each; what does not count is background."""
 
     z: int
     gray: NDArray[np.uint8]
-    predicted: NDArray[np.bool_]
-    truth: NDArray[np.bool_]
+    predicted: NDArray
+    """Foreground, bool; or ids."""
+    truth: NDArray
     counts: NDArray[np.bool_] | None
     probability: NDArray[np.float32] | None
 
 
 def write_volume_data(
-    page: IO[str], number: int, volume: ReportedVolume, size: PictureSize, threshold: float, rule: MatchRule
+    page: IO[str],
+    number: int,
+    volume: ReportedVolume,
+    size: PictureSize,
+    threshold: float,
+    rule: MatchRule,
+    classes: Sequence[str] = (),
 ) -> WrittenVolume:
     """Write the pictures and outlines of a volume into a page, as elements that nothing draws by itself.
 
@@ -81,27 +90,29 @@ def write_volume_data(
         size: How far sections are scaled down.
         threshold: That made the mask; the scores at it are among the curves.
         rule: When two components are the same synapse.
+        classes: Names of the parts of an object, where ids tell them apart: object k of n parts has the ids
+            n (k - 1) + 1 to n k. Empty where objects are the components of what is not 0.
 
     Raises:
         VolumeError: If a file cannot be read.
     """
-    predicted, truth = np.zeros((2, *volume.image.shape), np.bool_)
+    dtype = np.uint64 if classes else np.bool_
+    predicted, truth = np.zeros((2, *volume.image.shape), dtype)
     sweep = ThresholdSweep((*COARSE, threshold))
-    for slab in _slabs(volume):
+    for slab in _slabs(volume, dtype):
         here = slice(slab.z, slab.z + len(slab.gray))
         predicted[here], truth[here] = slab.predicted, slab.truth
-        if slab.counts is not None:
-            predicted[here] &= slab.counts
-            truth[here] &= slab.counts
         if slab.probability is not None:
-            sweep.add(slab.probability, slab.truth, slab.counts)
+            sweep.add(slab.probability, slab.truth != 0, slab.counts)
         for i in range(len(slab.gray)):
             _write_json(page, f"pictures-{number}-{slab.z + i}", _pictures(slab, i, size))
     spacing = volume.image.info.spacing_nm or (1.0, 1.0, 1.0)
-    compared = compare_objects(MaskPair(predicted, truth, spacing), rule)
+    if classes:
+        compared = compare_sides(predicted, truth, spacing, rule)
+    else:
+        compared = compare_objects(MaskPair(predicted, truth, spacing), rule)
     for z in range(volume.image.shape[0]):
-        outlines = [(KINDS.index(kind), *rest) for kind, *rest in compared.section(z)]
-        _write_json(page, f"outlines-{number}-{z}", {"outlines": outlines, "left_out": compared.left_out(z)})
+        _write_json(page, f"outlines-{number}-{z}", _drawn(compared, z, parted=bool(classes)))
     entry = _entry(volume.name, volume.image.shape, spacing, compared, volume.probability is not None)
     return WrittenVolume(entry, sweep.curves() if volume.probability is not None else None)
 
@@ -115,21 +126,36 @@ def _write_json(page: IO[str], name: str, value: Any) -> None:
     page.write(f'<script type="application/json" id="{name}">{dump_json(value)}</script>\n')
 
 
-def _slabs(volume: ReportedVolume) -> Iterator[_Slab]:
+def _drawn(compared: Comparison, z: int, parted: bool) -> dict[str, Any]:
+    """Return what is drawn over one section: each outline as kind, id and path, and part where objects have some."""
+    outlines = [
+        (KINDS.index(kind), one.id, one.path, *([one.part] if parted else [])) for kind, one in compared.section(z)
+    ]
+    drawn: dict[str, Any] = {"outlines": outlines, "left_out": compared.left_out(z)}
+    if parted:
+        drawn["arrows"] = [(KINDS.index(kind), one.id, one.path) for kind, one in compared.arrows(z)]
+    return drawn
+
+
+def _slabs(volume: ReportedVolume, dtype: type[np.generic]) -> Iterator[_Slab]:
     z, y, x = volume.image.shape
     deep = max(1, min(CHUNK[0], SLAB_BYTES // (8 * y * x)))
     for start in range(0, z, deep):
         box = Box((start, 0, 0), (min(start + deep, z), y, x))
-        label = split_clefts(volume.label.read(box)[0], volume.label.info.layout)
+        label = label_ids(volume.label.read(box)[0], volume.label.info.layout)
         counts = label.annotated
         if volume.annotated is not None:
             drawn = volume.annotated.read(box)[0] != 0
             counts = drawn if counts is None else counts & drawn
+        predicted, truth = volume.predicted.read(box)[0].astype(dtype), label.ids.astype(dtype)
+        if counts is not None:
+            predicted, truth = predicted * counts, truth * counts
         probability = None
         if volume.probability is not None:
-            probability = volume.probability.read(box)[0].astype(np.float32) / np.float32(volume.scale)
+            saved = volume.probability.read(box).astype(np.float32) / np.float32(volume.scale)
+            probability = volume.foreground(saved)
         gray = to_gray(volume.intensity.scale(volume.image.read(box)[0]))
-        yield _Slab(start, gray, volume.predicted.read(box)[0] != 0, label.foreground, counts, probability)
+        yield _Slab(start, gray, predicted, truth, counts, probability)
 
 
 def _pictures(slab: _Slab, i: int, size: PictureSize) -> dict[str, str]:
@@ -143,15 +169,15 @@ def _pictures(slab: _Slab, i: int, size: PictureSize) -> dict[str, str]:
 
 
 def _entry(name: str, shape: ZYX, spacing: tuple[float, ...], compared: Comparison, probable: bool) -> dict[str, Any]:
-    found = compared.detection
     return {
         "name": name,
         "shape": shape,
         "spacing_nm": spacing,
         "units": UNITS,
         "has_probability": probable,
-        "found": len(found.matched),
-        "missed": len(found.missed),
-        "invented": len(found.invented),
+        "found": compared.count("found") + compared.count("turned"),
+        "missed": compared.count("missed"),
+        "invented": compared.count("invented"),
+        "turned": compared.count("turned"),
         "mistakes": [asdict(mistake) for mistake in compared.mistakes[:MAX_LISTED]],
     }

@@ -19,8 +19,9 @@ from connectomics.runs.console import say
 from connectomics.runs.folder import RunFolder
 from connectomics.volumes.intensity import IntensityRange
 from connectomics.volumes.labelled import LabelledSource, measure_image
-from connectomics.volumes.labels import split_clefts
+from connectomics.volumes.labels import label_ids, read_label
 from connectomics.volumes.read import open_volume
+from connectomics.volumes.source import ArraySource, VolumeSource
 from connectomics.volumes.write import WRITERS
 
 PICTURED_SECTIONS = 4
@@ -46,14 +47,14 @@ def write_picture(
     busiest = sorted(foreground.argsort(kind="stable")[::-1][:PICTURED_SECTIONS].tolist())
     _, y, x = volume.image.shape
     wide = int(x > y)  # wide sections lie below one another, others side by side
+    label = None if volume.label is None else _annotated(volume.label, config)
+    parts = max(1, len(pick_decoder(config.decoding).classes))
     pairs = []
     for z in busiest:
         box = Box((z, 0, 0), (z + 1, y, x))
         gray = to_gray(intensity.scale(volume.image.read(box)[0, 0]))
-        truth = None
-        if volume.label is not None:
-            truth = split_clefts(volume.label.read(box)[0], volume.label.info.layout).foreground[0]
-        outlined = compared(gray, mask.read(box)[0, 0], truth)
+        truth = None if label is None else label_ids(label.read(box)[0], label.info.layout).ids[0]
+        outlined = compared(gray, mask.read(box)[0, 0], truth, parts)
         pairs.append(stacked([np.repeat(gray[..., np.newaxis], 3, axis=-1), outlined], axis=0))
     write_png(run.picture(volume.name), stacked(pairs, axis=1 - wide))
 
@@ -77,8 +78,9 @@ def report_results(run: RunFolder, volumes: Sequence[LabelledSource], config: Co
         "threshold": f"{config.decoding.threshold:g}",
         "connectomics": str(stamp["connectomics"]),
     }
-    noun = pick_decoder(config.decoding).noun
-    head = ReportHead(f"{config.experiment_name}: {noun} found, invented and missed", facts, config.decoding.threshold)
+    decoder = pick_decoder(config.decoding)
+    title = f"{config.experiment_name}: {decoder.noun} found, invented and missed"
+    head = ReportHead(title, facts, config.decoding.threshold, decoder.classes)
     scored = [volume for volume in volumes if volume.name in scores["volumes"]]
     write_report(run.report, head, scores, [_reported(volume, config, run) for volume in scored])
     say(f"scores, sections and mistakes to look at in a browser: {run.report}")
@@ -92,8 +94,17 @@ def _reported(volume: LabelledSource, config: Config, run: RunFolder) -> Reporte
         image=volume.image,
         intensity=measure_image(volume, config.data.image_transform),
         predicted=open_volume(str(run.mask(volume.name, suffix))),
-        label=volume.label,
+        label=_annotated(volume.label, config),
         annotated=volume.mask,
         probability=open_volume(str(run.prediction(volume.name, suffix))),
         scale=SAVED_TYPES[config.inference.save_dtype].scale,
+        foreground=pick_decoder(config.decoding).foreground,
     )
+
+
+def _annotated(label: VolumeSource, config: Config) -> VolumeSource:
+    """Return a label with the ids as the decoder numbers them; as it lies in its file where the parts have no names."""
+    decoder = pick_decoder(config.decoding)
+    if not decoder.classes:
+        return label
+    return ArraySource.of(decoder.annotated(read_label(label).ids, config.decoding), label.info.spacing_nm)

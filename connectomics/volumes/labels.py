@@ -98,10 +98,23 @@ class LabelIds:
     annotated: NDArray[np.bool_] | None
 
 
-def read_label(source: VolumeSource) -> LabelIds:
-    """Read a label whole, some sections at a time.
+def label_ids(stored: NDArray, layout: Layout) -> LabelIds:
+    """Return what ids as they are stored, (Z, Y, X), mean.
 
     In the layout "cremi", where 0 is an id like any other, every id is raised by one.
+
+    Raises:
+        VolumeError: If the ids are of a type, or hold a value, that cannot be a label's.
+    """
+    label = split_clefts(stored, layout)
+    ids = np.where(label.foreground, stored, np.zeros(1, stored.dtype)).astype(np.uint64)
+    if layout == "cremi":
+        ids += label.foreground
+    return LabelIds(ids.astype(np.min_scalar_type(int(ids.max(initial=0))), copy=False), label.annotated)
+
+
+def read_label(source: VolumeSource) -> LabelIds:
+    """Read a label whole, some sections at a time; see `label_ids`.
 
     Raises:
         VolumeError: If it cannot be read, or the ids are of a type, or hold a value, that cannot be a label's.
@@ -109,13 +122,9 @@ def read_label(source: VolumeSource) -> LabelIds:
     ids, annotated = np.zeros(source.shape, np.uint8), np.ones(source.shape, np.bool_)
     for z in range(0, source.shape[0], CHUNK[0]):
         box = Box((z, 0, 0), (min(z + CHUNK[0], source.shape[0]), *source.shape[1:]))
-        stored = source.read(box)[0]
-        label = split_clefts(stored, source.info.layout)
-        part = np.where(label.foreground, stored, np.zeros(1, stored.dtype)).astype(np.uint64)
-        if source.info.layout == "cremi":
-            part += label.foreground
-        ids = ids.astype(np.promote_types(ids.dtype, np.min_scalar_type(int(part.max(initial=0)))), copy=False)
-        ids[box.slices] = part
-        if label.annotated is not None:
-            annotated[box.slices] = label.annotated
+        part = label_ids(source.read(box)[0], source.info.layout)
+        ids = ids.astype(np.promote_types(ids.dtype, part.ids.dtype), copy=False)
+        ids[box.slices] = part.ids
+        if part.annotated is not None:
+            annotated[box.slices] = part.annotated
     return LabelIds(ids, None if annotated.all() else annotated)

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy import ndimage
 
 from connectomics.metrics import LabelPair, MaskPair, score_volume
 from connectomics.metrics.synapses import MatchRule, detect_synapses
@@ -21,7 +22,8 @@ from connectomics.reports.outlines import MAX_CHARACTERS, MAX_OUTLINES, UNITS, o
 from connectomics.reports.page import ReportHead, write_report
 from connectomics.reports.pictures import MAX_PIXELS, choose_size, encode_gray, encode_probability
 from connectomics.reports.thresholds import ThresholdSweep
-from connectomics.volumes.source import ArraySource
+from connectomics.volumes.labels import CREMI_BACKGROUND
+from connectomics.volumes.source import ArraySource, VolumeInfo
 from tests.reports.corrupted import SPACING, corrupted_phantom, scores_of
 
 HEAD = ReportHead("a test", {}, 0.5)
@@ -79,12 +81,12 @@ def test_outlined_objects_are_those_that_were_matched(seed: int, near: int) -> N
         mask = truth if kind == "missed" else predicted
         for mistake in mine.values():
             assert 1 <= mistake.peak_voxels <= mask[mistake.z].sum()
-            shown = {(k, id) for k, id, _ in compared.section(mistake.z)}
+            shown = {(k, one.id) for k, one in compared.section(mistake.z)}
             assert (kind, mistake.id) in shown
     sizes = [m.voxels for m in compared.mistakes]
     assert sizes == sorted(sizes, reverse=True)
-    assert compared.predicted.voxels[1:].sum() == predicted.sum()
-    assert compared.predicted.shared.sum() == (predicted & truth).sum()
+    assert compared.predicted.outlined.voxels[1:].sum() == predicted.sum()
+    assert compared.predicted.outlined.shared.sum() == (predicted & truth).sum()
 
 
 def test_a_mistake_is_shown_where_most_of_it_is() -> None:
@@ -97,7 +99,8 @@ def test_a_mistake_is_shown_where_most_of_it_is() -> None:
 
 def test_noise_does_not_swell_the_page() -> None:
     noise = np.random.default_rng(0).random((1, 300, 300)) < 0.1
-    objects = outline_objects(noise, noise, connectivity=26)
+    ids, number = ndimage.label(noise[0], structure=np.ones((3, 3)))
+    objects = outline_objects(ids[np.newaxis], number, noise)
     assert len(objects.sections[0]) <= MAX_OUTLINES
     assert sum(len(one.path) for one in objects.sections[0]) <= MAX_CHARACTERS
     assert objects.left_out[0] == len(objects.voxels) - 1 - len(objects.sections[0]) > 0
@@ -174,6 +177,16 @@ def test_excluded_voxels_are_marked_and_make_no_mistakes(tmp_path: Path) -> None
     (entry,) = section_data(page, "entries")["volumes"]
     assert (entry["found"], entry["missed"], entry["invented"], entry["mistakes"]) == (0, 0, 0, [])
     assert section_data(page, "pictures-0-0")["excluded"].startswith("M")
+
+
+def test_the_cleft_with_id_0_of_a_challenge_file_is_one(tmp_path: Path) -> None:
+    case = corrupted_phantom((4, 64, 80), synapses_per_um3=0, invented=0, lost=0)
+    ids = np.full((1, 4, 64, 80), CREMI_BACKGROUND, np.uint64)
+    ids[0, 1:3, 20:30, 20:40] = 0
+    label = ArraySource(ids, VolumeInfo("a", 1, ids.shape[1:], ids.dtype, SPACING, layout="cremi"))
+    page = tmp_path / "report.html"
+    write_report(page, HEAD, scores_of(case), [replace(case.volume, label=label)])
+    assert section_data(page, "entries")["volumes"][0]["missed"] == 1
 
 
 def test_a_page_without_probabilities_says_so_and_takes_curves_of_others(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from connectomics.reports.page import ReportHead, write_report
 from tests.browser import Browser, find_browser
 from tests.reports.corrupted import corrupted_phantom, scores_of
+from tests.reports.sided import CLASSES, sided_phantom
 
 PROGRAM = find_browser()
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no Chromium or Chrome is installed; Debian: chromium")
@@ -39,6 +40,26 @@ def browser(started: Browser, page: Path) -> Iterator[Browser]:
     """Return a browser with the page freshly opened; at the end nothing may have been complained about."""
     started.complaints.clear()
     started.open(page)
+    started.wait_for("document.getElementById('stage').dataset.shown !== undefined")
+    yield started
+    started.evaluate("new Promise(done => setTimeout(done, 50))")
+    assert started.complaints == []
+
+
+@pytest.fixture(scope="module")
+def sided(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a page of synapses with two sides."""
+    path = tmp_path_factory.mktemp("sided") / "report.html"
+    head = ReportHead("sides", {}, 0.5, CLASSES)
+    write_report(path, head, {"volumes": {}, "mean": {}}, [sided_phantom().volume])
+    return path
+
+
+@pytest.fixture
+def sides(started: Browser, sided: Path) -> Iterator[Browser]:
+    """Return a browser with the page of two sides freshly opened, as `browser` does."""
+    started.complaints.clear()
+    started.open(sided)
     started.wait_for("document.getElementById('stage').dataset.shown !== undefined")
     yield started
     started.evaluate("new Promise(done => setTimeout(done, 50))")
@@ -167,6 +188,46 @@ def test_a_name_that_looks_like_html_is_shown_as_it_is(browser: Browser) -> None
     browser.wait_for("document.getElementById('stage').dataset.shown.startsWith('1-')")
     assert browser.evaluate("document.getElementById('raw').alt").endswith(EVIL)
     assert browser.evaluate("document.getElementById('section').max") == "4"
+
+
+def visible(browser: Browser, selector: str) -> int:
+    """Return how many elements are laid out."""
+    return browser.evaluate(
+        f"[...document.querySelectorAll({selector!r})].filter(e => e.getClientRects().length).length"
+    )
+
+
+def test_a_page_without_parts_offers_none(browser: Browser) -> None:
+    assert visible(browser, "[data-parts]") == 0
+    assert browser.evaluate("document.querySelectorAll('#outlines .arrow, #outlines [class^=part]').length") == 0
+    assert "wrong way" not in browser.evaluate("document.getElementById('counts').textContent")
+
+
+def test_each_side_has_its_colour_and_each_synapse_its_arrow(sides: Browser) -> None:
+    fill = "getComputedStyle(document.querySelector('#outlines .part{}')).fill"
+    assert sides.evaluate(fill.format(0)) == "rgb(255, 50, 220)"
+    assert sides.evaluate(fill.format(1)) == "rgb(0, 225, 255)"
+    assert visible(sides, "#parts label") == 3
+    assert sides.evaluate("document.querySelectorAll('#outlines .missed .arrow:not(.under)').length") == 1
+    sides.click("#show-arrows")
+    assert sides.evaluate("document.querySelectorAll('#outlines .arrow').length") == 0
+    sides.click("#show-part-0")
+    assert sides.evaluate("document.querySelectorAll('#outlines .part0').length") == 0
+    assert sides.evaluate("document.querySelectorAll('#outlines .part1').length") > 0
+
+
+def test_synapses_that_are_the_wrong_way_round_are_listed_and_shown(sides: Browser) -> None:
+    assert "3 of them the wrong way round" in sides.evaluate("document.getElementById('counts').textContent")
+    assert visible(sides, "#mistakes button[data-kind=turned]") == 3
+    assert "no post" in sides.evaluate("document.getElementById('mistakes').textContent")
+    entry = sides.evaluate(f"{ENTRIES}.volumes[0].mistakes.find(m => m.kind === 'turned')")
+    sides.click("#mistakes button[data-kind=turned]")
+    assert shown(sides) == entry["z"]
+    sides.wait_for("document.querySelector('#outlines .turned .chosen .arrow') !== null")
+    sides.click("#list-turned")
+    assert visible(sides, "#mistakes button[data-kind=turned]") == 0
+    sides.press("o")
+    assert sides.evaluate("document.querySelectorAll('#outlines .turned').length") == 0
 
 
 def test_the_page_asks_for_nothing_outside_itself(page: Path) -> None:

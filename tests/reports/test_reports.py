@@ -10,6 +10,7 @@ from connectomics.reports.figures import (
     FALSE_COLOR,
     MISSED_COLOR,
     TRUE_COLOR,
+    TURNED_COLOR,
     compared,
     heat,
     outlined,
@@ -55,6 +56,39 @@ def test_found_invented_and_missed_clefts_have_their_own_colours() -> None:
     assert seen == {(0, 0, 0), TRUE_COLOR, FALSE_COLOR, MISSED_COLOR}
     assert tuple(picture[1, 12]) == FALSE_COLOR
     assert tuple(picture[11, 2]) == MISSED_COLOR
+
+
+def two_sided(pre: int, post: int, at: int = 20) -> np.ndarray:
+    """Return a section with one synapse, upright, of two bands."""
+    ids = np.zeros((40, 60), np.uint64)
+    ids[10:30, at : at + 6], ids[10:30, at + 6 : at + 12] = pre, post
+    return ids
+
+
+def test_a_synapse_whose_sides_are_the_wrong_way_round_has_its_own_colour() -> None:
+    gray = np.full((40, 60), 90, np.uint8)
+    truth = two_sided(1, 2)
+    for predicted, color in ((two_sided(7, 8), TRUE_COLOR), (two_sided(8, 7), TURNED_COLOR)):
+        picture = compared(gray, predicted, truth, parts=2)
+        assert tuple(picture[9, 24]) == color
+        assert tuple(picture[9, 28]) == color
+    assert tuple(compared(gray, two_sided(8, 7), truth)[9, 24]) == TRUE_COLOR  # without parts there is no way round
+
+
+def test_the_sides_are_tinted_in_the_colours_of_their_channels_and_the_arrow_leads_to_the_post_side() -> None:
+    gray = np.full((40, 60), 90, np.uint8)
+    picture = compared(gray, two_sided(1, 2), None, parts=2).astype(int)
+    for x, color in ((22, CHANNEL_COLORS[0]), (30, CHANNEL_COLORS[1])):
+        np.testing.assert_allclose(picture[12, x], 0.7 * 90 + 0.3 * np.array(color), atol=1)
+    bright = np.argwhere((picture > 235).all(axis=-1))
+    rows = {x: np.ptp(bright[bright[:, 1] == x, 0]) for x in np.unique(bright[:, 1])}
+    assert max(rows, key=rows.__getitem__) > 26  # the barbs spread on the post side
+
+
+def test_a_missed_synapse_shows_its_sides_too() -> None:
+    picture = compared(np.full((40, 60), 90, np.uint8), 0 * two_sided(1, 2), two_sided(1, 2), parts=2).astype(int)
+    assert tuple(picture[9, 24]) == MISSED_COLOR
+    assert (picture[12, 22] != picture[12, 30]).any()
 
 
 def test_a_patch_becomes_a_column_for_each_section() -> None:

@@ -1,12 +1,14 @@
 "use strict";
 (() => {
-  const KINDS = ["found", "invented", "missed", "annotated"];
+  const KINDS = ["found", "invented", "missed", "annotated", "turned"];
+  const SAID = { turned: "wrong way round" };
   const KEPT = 16; // decoded sections that stay in memory
   const WHEEL_STEP = 40; // pixels of scrolling for one section
   const MAX_ZOOM = 16;
   const SVG = "http://www.w3.org/2000/svg";
   const at = (id) => document.getElementById(id);
-  const { volumes, listed } = JSON.parse(at("entries").textContent);
+  const { volumes, listed, parts } = JSON.parse(at("entries").textContent);
+  const kinds = KINDS.filter((kind) => parts.length || kind !== "turned"); // only parts can be the wrong way round
   const stage = at("stage"), scene = at("scene"), raw = at("raw"), canvas = at("probability"), drawing = at("outlines");
   const state = { volume: 0, z: 0, zoom: 1, x: 0, y: 0, mistake: null, shown: null };
   const volume = () => volumes[state.volume];
@@ -93,19 +95,27 @@
   function drawOutlines() {
     if (!state.shown) return;
     const { number, z, section } = state.shown;
-    const { outlines, left_out: leftOut } = read("outlines", number, z);
+    const { outlines, arrows = [], left_out: leftOut } = read("outlines", number, z);
     const chosen = state.mistake;
     drawing.replaceChildren();
     if (section.excluded) make("path", { class: "excluded", d: section.excluded, "fill-rule": "evenodd" }, drawing);
-    for (const kind of ["annotated", "found", "invented", "missed"]) {
-      if (!at(`show-${kind}`).checked) continue;
+    for (const kind of ["annotated", "found", "turned", "invented", "missed"]) {
+      if (!at(`show-${kind}`).checked || !kinds.includes(kind)) continue;
       const group = make("g", { class: kind }, drawing);
-      for (const [code, id, d] of outlines) {
+      const parentOf = (id) => chosen && chosen.kind === kind && chosen.id === id ? make("g", { class: "chosen" }, group) : group;
+      for (const [code, id, d, part] of outlines) {
         if (KINDS[code] !== kind) continue;
-        const own = chosen && chosen.kind === kind && chosen.id === id;
-        const parent = own ? make("g", { class: "chosen" }, group) : group;
+        const parent = parentOf(id);
         make("path", { class: "under", d }, parent);
-        make("path", { d, "data-id": id }, parent);
+        const filled = parts.length && kind !== "annotated" && at(`show-part-${part}`).checked;
+        make("path", { d, "data-id": id, ...(filled ? { class: `part${part}`, "fill-rule": "evenodd" } : {}) }, parent);
+      }
+      if (!parts.length || !at("show-arrows").checked) continue;
+      for (const [code, id, d] of arrows) {
+        if (KINDS[code] !== kind) continue;
+        const parent = parentOf(id);
+        make("path", { class: "arrow under", d }, parent);
+        make("path", { class: "arrow", d, "data-id": id }, parent);
       }
     }
     if (chosen && chosen.z === z) mark(chosen);
@@ -165,9 +175,10 @@
   const inList = () => volume().mistakes.filter((one) => at(`list-${one.kind}`).checked);
 
   function list() {
-    const { found, missed, invented, mistakes, spacing_nm: [deep, high, wide] } = volume();
-    const cut = missed + invented > mistakes.length ? `; the ${count(listed)} largest mistakes are listed` : "";
-    at("counts").textContent = `${count(found)} found, ${count(missed)} missed, ${count(invented)} invented${cut}`;
+    const { found, missed, invented, turned, mistakes, spacing_nm: [deep, high, wide] } = volume();
+    const cut = missed + invented + turned > mistakes.length ? `; the ${count(listed)} largest mistakes are listed` : "";
+    const ways = parts.length ? ` (${count(turned)} of them the wrong way round)` : "";
+    at("counts").textContent = `${count(found)} found${ways}, ${count(missed)} missed, ${count(invented)} invented${cut}`;
     const cubic = (voxels) => (voxels * deep * high * wide / 1e9).toPrecision(2);
     const items = inList().map((one) => {
       const item = document.createElement("li"), button = document.createElement("button");
@@ -175,8 +186,10 @@
       const swatch = make("svg", { class: `swatch ${one.kind}`, viewBox: "0 0 30 12", "aria-hidden": "true" }, button);
       make("path", { d: "M1 6h28" }, swatch);
       const shared = Math.round(100 * one.shared / one.voxels) || "<1";
-      text.textContent = `${one.kind}, ${count(one.voxels)} voxels` + (one.shared ? ` · ${shared} % shared` : "");
-      more.textContent = `at ${one.z}, ${Math.round(one.y)}, ${Math.round(one.x)} · ${Number(cubic(one.voxels))} µm³`;
+      text.textContent = `${SAID[one.kind] || one.kind}, ${count(one.voxels)} voxels` + (one.shared ? ` · ${shared} % shared` : "");
+      const sizes = parts.map((name, part) => one.parts[part] ? ` · ${name} ${count(one.parts[part])}` : ` · no ${name}`);
+      const where = `at ${one.z}, ${Math.round(one.y)}, ${Math.round(one.x)} · ${Number(cubic(one.voxels))} µm³`;
+      more.textContent = where + sizes.join("");
       button.type = "button";
       button.dataset.kind = one.kind;
       button.dataset.id = one.id;
@@ -244,13 +257,13 @@
     box.dispatchEvent(new Event("change"));
   }
 
-  const anyOutline = () => KINDS.some((kind) => at(`show-${kind}`).checked);
-  let remembered = ["found", "invented", "missed"];
+  const anyOutline = () => kinds.some((kind) => at(`show-${kind}`).checked);
+  let remembered = ["found", "invented", "missed", "turned"];
   function flipOutlines() {
-    const shown = KINDS.filter((kind) => at(`show-${kind}`).checked);
+    const shown = kinds.filter((kind) => at(`show-${kind}`).checked);
     const hide = anyOutline();
     if (hide) remembered = shown;
-    for (const kind of KINDS) at(`show-${kind}`).checked = !hide && remembered.includes(kind);
+    for (const kind of kinds) at(`show-${kind}`).checked = !hide && remembered.includes(kind);
     drawOutlines();
   }
 
@@ -320,9 +333,25 @@
   at("volume").addEventListener("change", (event) => open(Number(event.target.value)));
   at("show-probability").addEventListener("change", drawOverlay);
   for (const kind of KINDS) at(`show-${kind}`).addEventListener("change", drawOutlines);
-  for (const kind of ["missed", "invented"]) at(`list-${kind}`).addEventListener("change", list);
+  for (const kind of ["missed", "invented", "turned"]) at(`list-${kind}`).addEventListener("change", list);
   raw.addEventListener("load", place);
   new ResizeObserver(place).observe(stage);
+
+  // Objects in parts, such as the two sides of a synapse: a colour each, and an arrow from the first to the last.
+  function offer(id, text, shape, swatch) {
+    const label = document.createElement("label"), box = document.createElement("input");
+    Object.assign(box, { type: "checkbox", id, checked: true });
+    box.addEventListener("change", drawOutlines);
+    label.append(box);
+    make("path", shape, make("svg", { class: `swatch ${swatch}`, viewBox: "0 0 30 12", "aria-hidden": "true" }, label));
+    label.append(text);
+    at("parts").append(label);
+  }
+  for (const node of document.querySelectorAll("[data-parts]")) node.hidden = !parts.length;
+  parts.forEach((name, part) => offer(`show-part-${part}`, name, { class: `part${part}`, d: "M4 1h22v10h-22z" }, ""));
+  if (parts.length) {
+    offer("show-arrows", `${parts[0]} to ${parts[parts.length - 1]}`, { d: "M5 6H25M19 2L25 6L19 10" }, "pointer");
+  }
 
   volumes.forEach((one, number) => at("volume").append(new Option(one.name, number)));
   at("volume").parentElement.hidden = volumes.length < 2;
