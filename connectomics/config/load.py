@@ -26,7 +26,9 @@ def load_config(path: Path, overrides: Sequence[str] = (), mode: str = "train") 
     return load_configs(path, overrides, mode)[mode]
 
 
-def load_configs(path: Path, overrides: Sequence[str] = (), mode: str = "train") -> dict[str, Config]:
+def load_configs(
+    path: Path, overrides: Sequence[str] = (), mode: str = "train", base: Path | None = None
+) -> dict[str, Config]:
     """Return the settings of every mode, folded, typed and checked.
 
     Later sources win: the schema's defaults, the file's top level, its `default` section, its section for the mode,
@@ -36,15 +38,16 @@ def load_configs(path: Path, overrides: Sequence[str] = (), mode: str = "train")
     Args:
         path: The YAML file.
         overrides: Arguments of the form `key=value`.
-        mode: The stage that runs.
+        mode: The stage that runs; "demo" runs them all, and an override without a stage belongs to each.
+        base: Another YAML file; what `path` sets wins over all of it.
 
     Raises:
         ConfigError: If the file cannot be read, a key is unknown, or a value breaks a rule; the message names the
             file or the command line, the full key, the rule, and a close match.
     """
-    tree = _read_yaml(path)
+    trees = {str(file): _read_yaml(file) for file in (base, path) if file is not None}
     assignments = parse_overrides(overrides)
-    return {stage: _fold_stage(tree, assignments, stage, mode, str(path)) for stage in STAGES}
+    return {stage: _fold_stage(trees, assignments, stage, mode) for stage in STAGES}
 
 
 def dump_config(config: Config) -> str:
@@ -91,18 +94,12 @@ def _refuse_interpolation(value: Any, place: str) -> None:
         raise ConfigError(f"{place} is {value!r}; interpolation is not supported, write the value itself")
 
 
-def _fold_stage(tree: Tree, assignments: Sequence[Assignment], stage: str, mode: str, source: str) -> Config:
-    """Fold, type and check the settings of one stage."""
+def _fold_stage(trees: Mapping[str, Tree], assignments: Sequence[Assignment], stage: str, mode: str) -> Config:
+    """Fold, type and check the settings of one stage; files are given by their names, later ones win."""
     folded = as_plain(Config())
-    origins = Origins(source)
-    sections = {name: section for name, section in tree.items() if name in ("default", *STAGES)}
-    top = {name: section for name, section in tree.items() if name not in sections}
-    _merge(folded, top, "", f"{source}: ", origins)
-    for name in ("default", stage):
-        section = sections.get(name) or {}
-        if not isinstance(section, Mapping):
-            raise ConfigError(f"{source}: {name} is {section!r}; it is a section and holds settings of its own")
-        _merge(folded, section, "", f"{source}: {name}.", origins)
+    origins = Origins(list(trees)[-1])
+    for source, tree in trees.items():
+        _fold_file(folded, tree, stage, source, origins)
     for prefix, segments, value in _that_concern(assignments, stage, mode):
         _assign(folded, segments, value, f"command line: {prefix}", origins)
     config = convert(Config, folded, "", origins)
@@ -111,13 +108,25 @@ def _fold_stage(tree: Tree, assignments: Sequence[Assignment], stage: str, mode:
     return replace(config, save_path=config.save_path or f"outputs/{config.experiment_name}")
 
 
+def _fold_file(folded: Tree, tree: Tree, stage: str, source: str, origins: Origins) -> None:
+    """Fold one file: its top level, its `default` section, its section for the stage."""
+    top = {name: section for name, section in tree.items() if name not in ("default", *STAGES)}
+    _merge(folded, top, "", f"{source}: ", origins)
+    for name in ("default", stage):
+        section = tree.get(name) or {}
+        if not isinstance(section, Mapping):
+            raise ConfigError(f"{source}: {name} is {section!r}; it is a section and holds settings of its own")
+        _merge(folded, section, "", f"{source}: {name}.", origins)
+
+
 def _that_concern(assignments: Sequence[Assignment], stage: str, mode: str) -> Iterator[tuple[str, list[str], Any]]:
     """Yield stage prefix, key and value of the overrides that hold for `stage` while `mode` runs."""
+    runs = mode in (stage, "demo")
     for segments, value in assignments:
         if segments[0] in ("default", *STAGES) and len(segments) > 1:
             if segments[0] in ("default", stage):
                 yield f"{segments[0]}.", segments[1:], value
-        elif stage == mode:
+        elif runs:
             yield "", segments, value
 
 

@@ -13,12 +13,13 @@ from pathlib import Path
 import connectomics
 from connectomics.config import Config, dump_config, load_configs
 from connectomics.errors import CheckpointError, UserError
-
-DEMO = Path(__file__).parent / "demo.yaml"
+from connectomics.lookup import pick
+from connectomics.runs.demos import DEMOS, USUAL
 
 EPILOG = """\
 examples:
   main.py --demo                                                         a whole run on a synthetic volume
+  main.py --demo polarity                                                the same, and which side of a synapse is which
   main.py --config tutorials/syn_cremi.yaml                              train
   main.py --config tutorials/syn_cremi.yaml system.num_gpus=4            train, with one setting changed
   main.py --config tutorials/syn_cremi.yaml --checkpoint RUN/checkpoints/last.ckpt               go on training
@@ -33,9 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     # the workers that cut patches: a training step then takes several times as long. Set before torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        mode = "demo" if args.demo else args.mode
+        mode = "demo" if args.demo is not None else args.mode
         stage = "train" if mode == "demo" else mode
-        configs = load_configs(DEMO if args.demo else args.config, args.overrides, stage)
+        configs = _load(args, mode)
         if args.print_config:
             print(dump_config(configs[stage]), end="")
             return 0
@@ -49,6 +50,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 128 + signal.SIGINT
 
 
+def _load(args: argparse.Namespace, mode: str) -> dict[str, Config]:
+    if args.demo is None:
+        return load_configs(args.config, args.overrides, mode)
+    chosen = pick(DEMOS, args.demo, "--demo")
+    return load_configs(chosen.settings, args.overrides, mode, chosen.base)
+
+
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line; a wrong one ends with status 2, as everywhere."""
     parser = argparse.ArgumentParser(
@@ -57,7 +65,10 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )  # fmt: skip
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--config", type=Path, metavar="FILE", help="YAML file of settings")
-    source.add_argument("--demo", action="store_true", help="train and test on a synthetic phantom; needs no data")
+    source.add_argument(
+        "--demo", nargs="?", const=USUAL, metavar="NAME",
+        help=f"train and test on a synthetic phantom; needs no data; one of {', '.join(DEMOS)}, default: {USUAL}",
+    )  # fmt: skip
     parser.add_argument("--mode", choices=[m for m in MODES if m != "demo"], default="train", help="default: train")
     parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="train: go on from it; test: what predicts")
     parser.add_argument("--fast-dev-run", type=_count, default=0, metavar="N", help="try N batches, write nothing")
@@ -66,7 +77,10 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--version", action="version", version=connectomics.__version__)
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings, such as system.num_gpus=4")
     args = parser.parse_intermixed_args(argv)
-    if args.demo and (args.mode != "train" or args.checkpoint or args.fast_dev_run or args.preview):
+    if args.demo is not None and "=" in args.demo:  # a setting that follows the bare flag
+        args.overrides.insert(0, args.demo)
+        args.demo = USUAL
+    if args.demo is not None and (args.mode != "train" or args.checkpoint or args.fast_dev_run or args.preview):
         parser.error("--demo trains and tests by itself; with it go only settings (key=value) and --print-config")
     if args.preview and args.mode != "train":
         parser.error("--preview draws training patches; it goes with --mode train")
@@ -82,7 +96,9 @@ def _count(text: str) -> int:
 def _located(message: str, args: argparse.Namespace) -> str:
     """Put the file of settings in front of a complaint that begins with the key of a setting."""
     sections = tuple(f"{spec.name}." for spec in fields(Config))
-    return f"{args.config or DEMO}: {message}" if message.startswith(sections) else message
+    if not message.startswith(sections):
+        return message
+    return f"{DEMOS[args.demo].settings if args.config is None else args.config}: {message}"
 
 
 def _check_early(config: Config, mode: str, args: argparse.Namespace) -> None:
@@ -148,7 +164,7 @@ def _demo(configs: Mapping[str, Config], args: argparse.Namespace) -> int:
 
     check_names(configs)
     try:
-        demo(configs)
+        demo(DEMOS[args.demo], configs)
     except TrainingInterrupted as interrupted:
         print(resume_hint(interrupted), file=sys.stderr)
         return 128 + interrupted.signum

@@ -11,6 +11,7 @@ import numpy as np
 from connectomics.config import Config
 from connectomics.geometry import ZYX
 from connectomics.runs.console import is_first_process, say
+from connectomics.runs.demos import Demo
 from connectomics.runs.folder import RunFolder
 from connectomics.runs.test import test
 from connectomics.runs.train import train
@@ -22,10 +23,11 @@ VAL_SHAPE: ZYX = (12, 192, 192)
 TEST_SHAPE: ZYX = (24, 256, 256)
 
 
-def demo(configs: Mapping[str, Config]) -> RunFolder:
+def demo(chosen: Demo, configs: Mapping[str, Config]) -> RunFolder:
     """Show the whole journey, from volumes to a score, on phantoms.
 
     Args:
+        chosen: Which demo.
         configs: The settings of training and test; their lists of files are filled in here.
 
     Returns:
@@ -36,19 +38,21 @@ def demo(configs: Mapping[str, Config]) -> RunFolder:
     if is_first_process():
         say(f"making synthetic serial-section EM volumes in {folder}")
         for number, (name, shape) in enumerate(shapes.items()):
-            _write_phantom(folder, name, shape, seed=configs["train"].system.seed + number)
+            _write_phantom(folder, name, shape, configs["train"].system.seed + number, chosen)
     run = train(_with_volumes(configs["train"], folder))
     test(_with_volumes(configs["test"], folder), run.last_checkpoint)
     if is_first_process():
-        _tell_where(run)
+        _tell_where(run, chosen)
     return run
 
 
-def _write_phantom(folder: Path, name: str, shape: ZYX, seed: int) -> None:
-    phantom = make_phantom(shape, np.random.default_rng(seed))
+def _write_phantom(folder: Path, name: str, shape: ZYX, seed: int, chosen: Demo) -> None:
+    apart = (0, 0, 0) if name == "train" else chosen.counted_apart
+    phantom = make_phantom(shape, np.random.default_rng(seed), apart=apart)
+    label = {"label": phantom.label, "polarity": phantom.polarity}[chosen.label]
     attributes = {"resolution": np.array(phantom.spacing_nm)}
     write_volume(folder / f"im_{name}.h5", phantom.image, attributes)
-    write_volume(folder / f"syn_{name}.h5", phantom.label, attributes)
+    write_volume(folder / f"syn_{name}.h5", label, attributes)
 
 
 def _with_volumes(config: Config, folder: Path) -> Config:
@@ -60,10 +64,11 @@ def _with_volumes(config: Config, folder: Path) -> Config:
     return replace(config, data=replace(config.data, **stages))
 
 
-def _tell_where(run: RunFolder) -> None:
+def _tell_where(run: RunFolder, chosen: Demo) -> None:
     say("")
     say("the network never saw the volume that it was scored on; look at")
     say(f"  {run.report}   in a browser: scores, sections, every synapse that was missed or invented")
-    say(f"  {run.picture('im_test')}   sections, and below them what was found (green), invented (red), missed (blue)")
+    say(f"  {run.picture('im_test')}   sections, and below them {chosen.legend}")
     say(f"  {run.prediction('im_test', '.h5')}   probabilities, dataset `main`")
+    say(f"  {run.mask('im_test', '.h5')}   what was found, dataset `main`")
     say(f"  tensorboard --logdir {run.logs}   losses, learning rate, pictures of validation patches")

@@ -33,6 +33,24 @@ def test_an_override_without_stage_belongs_to_the_running_mode_only(tmp_path: Pa
     assert (configs["train"].system.num_workers, configs["test"].system.num_workers) == (-1, 3)
 
 
+def test_an_override_without_stage_belongs_to_every_stage_of_a_demo(tmp_path: Path) -> None:
+    configs = load_configs(write(tmp_path, "{}"), ["system.seed=7", "test.system.seed=8"], "demo")
+    assert (configs["train"].system.seed, configs["test"].system.seed) == (7, 8)
+
+
+def test_a_file_wins_over_its_base_whatever_the_sections(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text("train: {system: {seed: 1, num_workers: 1}}", encoding="utf-8")
+    path = write(tmp_path, "default: {system: {seed: 2}}")
+    system = load_configs(path, [], "train", tmp_path / "base.yaml")["train"].system
+    assert (system.seed, system.num_workers) == (2, 1)
+
+
+def test_a_slip_in_a_base_names_the_base(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text("default: {system: {sed: 1}}", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"base\.yaml: default\.system\.sed is not a known setting"):
+        load_configs(write(tmp_path, "{}"), [], "train", tmp_path / "base.yaml")
+
+
 def test_what_is_printed_loads_again(tmp_path: Path) -> None:
     config = load_config(write(tmp_path, "model: {rsunet: {filters: [8, 16], down_factors: [[1, 2, 2]]}}"))
     again = load_config(write(tmp_path, dump_config(config)))

@@ -201,6 +201,23 @@ def test_the_demo_takes_nothing_that_it_would_ignore(capsys: pytest.CaptureFixtu
     assert "--demo trains and tests by itself" in capsys.readouterr().err
 
 
+def test_an_unknown_demo_is_told_with_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    line = refused(capsys, "--demo", "polarty")
+    assert "--demo is 'polarty'; it must be one of clefts, polarity; did you mean 'polarity'?" in line
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--demo", "system.seed=7"], ["system.seed=7", "--demo"], ["--demo", "clefts", "system.seed=7"],
+     ["--demo", "system.seed=7", "system.num_workers=0"]],
+)  # fmt: skip
+def test_a_setting_after_a_bare_demo_is_a_setting(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*arguments, "--print-config"]) == 0
+    printed = capsys.readouterr().out
+    assert "seed: 7" in printed
+    assert "experiment_name: demo\n" in printed
+
+
 def test_a_training_that_diverges_says_so(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
     absurd = ["optimization.optimizer.lr=1e30", "optimization.gradient_clip_val=0", "model.rsunet.norm=none"]
     assert "the loss is" in refused(capsys, "--config", small, *absurd)

@@ -1,0 +1,49 @@
+"""The demos there are: their settings, and what is asked of their phantoms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from connectomics.geometry import ZYX
+
+FOLDER = Path(__file__).parent
+COMMON = FOLDER / "demo.yaml"
+"""Settings of every demo; those of its own win."""
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """One demo."""
+
+    settings: Path
+    label: Literal["label", "polarity"]
+    """What of a phantom the network learns: its clefts, or the sides of its synapses."""
+    legend: str
+    """What the colours of the picture are."""
+    counted_apart: ZYX = (0, 0, 0)
+    """Least number of voxels between two synapses in the volumes for validation and test, where each is counted."""
+
+    @property
+    def base(self) -> Path | None:
+        """Return the file that the settings change, if they are not that file."""
+        return None if self.settings == COMMON else COMMON
+
+
+FOUND = "what was found (green), invented (red), missed (blue)"
+
+DEMOS: Mapping[str, Demo] = {
+    "clefts": Demo(COMMON, label="label", legend=FOUND),
+    "polarity": Demo(
+        FOLDER / "demo_polarity.yaml",
+        label="polarity",
+        legend=f"{FOUND}, wrong way round (orange); pre magenta, post cyan",
+        counted_apart=(3, 17, 17),  # twice a dilation by up to 5 pixels and one more; 6 for the drift of the sections
+    ),
+}
+"""`--demo NAME` to the demo."""
+
+USUAL = "clefts"
+"""The demo of a `--demo` without a name."""
