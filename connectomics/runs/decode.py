@@ -75,5 +75,6 @@ def _decoded_parts(
 def _writer(volume: LabelledSource, decoder: Decoder, config: Config, run: RunFolder) -> VolumeWriter:
     """Return what writes the labels."""
     stated = origin_of(volume) | {"threshold": config.decoding.threshold, "content": decoder.content}
+    stated |= {"classes": ", ".join(decoder.classes)} if decoder.classes else {}
     path = run.mask(volume.name, WRITERS[config.inference.save_backend][0])
     return VolumeWriter(path, 1, volume.image.shape, decoder.dtype, stated)

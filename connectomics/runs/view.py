@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, final
+from typing import TYPE_CHECKING, Any, Literal, final
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ import numpy.typing as npt
 from connectomics.errors import UserError, VolumeError
 from connectomics.geometry import ZYX, Box, Spacing
 from connectomics.inference.saved import SAVED_TYPES
+from connectomics.reports.figures import CHANNEL_COLORS
 from connectomics.volumes.attributes import read_attributes
 from connectomics.volumes.labels import split_clefts
 from connectomics.volumes.read import open_volume
@@ -24,14 +25,17 @@ from connectomics.volumes.write import WRITERS
 if TYPE_CHECKING:
     import neuroglancer
 
-Kind = Literal["raw", "label", "mask", "prediction"]
+Kind = Literal["raw", "label", "mask", "prediction", "classes"]
 
 INSTALL = "pip install neuroglancer"
 HEAT = """#uicontrol invlerp normalized(range=[0, 1])
 #uicontrol float opacity slider(min=0, max=1, default=0.6)
-void main() { float p = normalized(); emitRGBA(vec4(0.75 + 0.25 * p, 0.15 + 0.65 * p * p, 1.0, opacity * p)); }
+void main() { float p = normalized(); emitRGBA(vec4(%s, opacity * p)); }
 """
-"""Shader of probabilities: transparent where there is no cleft."""
+"""Shader of probabilities: transparent where they are 0; its colour goes where `%s` stands."""
+
+HEAT_COLOR = "0.75 + 0.25 * p, 0.15 + 0.65 * p * p, 1.0"
+"""Of a single channel."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,6 +45,11 @@ class Layer:
     kind: Kind
     source: VolumeSource
     spacing_nm: Spacing
+    name: str
+    channel: int = 0
+    """Which channel of a prediction."""
+    classes: int = 1
+    """Of kind "classes": how many parts an object has; id n (k - 1) + c is part c of object k."""
 
     @property
     def offset(self) -> ZYX:
@@ -56,16 +65,20 @@ class LazyVoxels:
     def __init__(self, layer: Layer) -> None:
         self.shape = layer.source.shape
         self.ndim = self.rank = 3
-        self._source, self._kind = layer.source, layer.kind
+        self._layer, self._source = layer, layer.source
         self.dtype = self[0:1, 0:1, 0:1].dtype
 
     def __getitem__(self, part: tuple[slice, slice, slice]) -> npt.NDArray:
         bounds = [at.indices(n) for at, n in zip(part, self.shape, strict=True)]
         z, y, x = ((start, max(start, stop)) for start, stop, _ in bounds)
-        voxels = self._source.read(Box((z[0], y[0], x[0]), (z[1], y[1], x[1])))[0]
-        if self._kind == "prediction":
+        voxels = self._source.read(Box((z[0], y[0], x[0]), (z[1], y[1], x[1])))[self._layer.channel]
+        kind, classes = self._layer.kind, np.uint64(self._layer.classes)
+        if kind == "prediction":
             return SAVED_TYPES[str(voxels.dtype)].restore(voxels)
-        if self._kind == "label":
+        if kind == "classes":
+            ids = voxels.astype(np.uint64)
+            return np.where(ids > 0, (ids - 1) % classes + 1, ids)
+        if kind == "label":
             clefts = split_clefts(voxels, self._source.info.layout).foreground
             return np.where(clefts, voxels.astype(np.uint64), np.uint64(0))
         return voxels
@@ -87,6 +100,9 @@ def find_volumes(results: Path) -> list[str]:
 def find_layers(results: Path, name: str) -> list[Layer]:
     """Open what there is to see of a volume: raw and label where the mask says they lie, prediction, mask.
 
+    A prediction of several channels is one layer for each. Objects with several parts are shown twice, predicted and
+    annotated ones: as ids, and as which part each voxel is.
+
     Raises:
         VolumeError: If a file is gone or cannot be read.
     """
@@ -96,15 +112,31 @@ def find_layers(results: Path, name: str) -> list[Layer]:
     spacing = mask.info.spacing_nm
     if spacing is None:
         raise VolumeError(f"{path} does not state its voxel size")
-    sources: dict[Kind, VolumeSource] = {}
+    parts, layers = stated.get("classes", ""), []
     if "image" in stated:
-        sources["raw"] = open_volume(stated["image"], "image", spacing)
+        layers.append(Layer("raw", open_volume(stated["image"], "image", spacing), spacing, "raw"))
     if "label" in stated:
-        sources["label"] = open_volume(stated["label"], "label", spacing)
+        layers += _id_layers("label", open_volume(stated["label"], "label", spacing), spacing, parts)
     prediction = results / f"test_{name}_prediction{suffix}"
     if prediction.exists():
-        sources["prediction"] = open_volume(str(prediction))
-    return [Layer(kind, source, spacing) for kind, source in {**sources, "mask": mask}.items()]
+        layers += _channel_layers(open_volume(str(prediction)), read_attributes(prediction), spacing)
+    return layers + _id_layers("mask", mask, spacing, parts)
+
+
+def _id_layers(kind: Kind, ids: VolumeSource, spacing: Spacing, parts: str) -> list[Layer]:
+    """Return a layer of ids, and one of the parts of objects, such as "pre, post", where they have any."""
+    layers = [Layer(kind, ids, spacing, kind)]
+    if parts:
+        layers.append(Layer("classes", ids, spacing, f"{kind}: {parts}", classes=parts.count(",") + 1))
+    return layers
+
+
+def _channel_layers(prediction: VolumeSource, stated: Mapping[str, Any], spacing: Spacing) -> list[Layer]:
+    """Return a layer for each channel of a prediction, by its name where the file tells it."""
+    count = prediction.info.channels
+    names = stated["channels"].split(", ") if "channels" in stated else [str(channel) for channel in range(count)]
+    titles = ["prediction"] if count == 1 else [f"prediction: {name}" for name in names]
+    return [Layer("prediction", prediction, spacing, title, channel) for channel, title in enumerate(titles)]
 
 
 def fill_viewer(state: neuroglancer.ViewerState, layers: Sequence[Layer]) -> None:
@@ -113,21 +145,34 @@ def fill_viewer(state: neuroglancer.ViewerState, layers: Sequence[Layer]) -> Non
 
     spacing = layers[0].spacing_nm
     state.dimensions = ng.CoordinateSpace(names=["x", "y", "z"], units="nm", scales=spacing[::-1])
+    channels = sum(layer.kind == "prediction" for layer in layers)
     for layer in layers:
         axes = ng.CoordinateSpace(names=["z", "y", "x"], units="nm", scales=layer.spacing_nm)
-        kind = "segmentation" if layer.kind in ("label", "mask") else "image"
+        kind = "image" if layer.kind in ("raw", "prediction") else "segmentation"
         local = ng.LocalVolume(LazyVoxels(layer), axes, volume_type=kind, voxel_offset=layer.offset, downsampling="2d")
-        shown: dict[Kind, ng.Layer] = {
-            "raw": ng.ImageLayer(source=local),
-            "prediction": ng.ImageLayer(source=local, shader=HEAT),
-            "label": ng.SegmentationLayer(source=local, selected_alpha=0.35),
-            "mask": ng.SegmentationLayer(source=local, selected_alpha=0.35, segment_default_color="#ff8a1f"),
-        }
-        state.layers[layer.kind] = shown[layer.kind]
+        state.layers[layer.name] = _as_shown(layer, local, channels)
     mask = next(layer for layer in layers if layer.kind == "mask")
     middle = [o + n / 2 for o, n in zip(mask.offset, mask.source.shape, strict=True)]
     state.position = middle[::-1]
     state.layout = "xy"
+
+
+def _as_shown(layer: Layer, local: neuroglancer.LocalVolume, channels: int) -> neuroglancer.Layer:
+    """Return a layer in its colours; a prediction has `channels` of them."""
+    import neuroglancer as ng
+
+    colors = dict(enumerate(CHANNEL_COLORS, 1))
+    if layer.kind == "raw":
+        return ng.ImageLayer(source=local)
+    if layer.kind == "prediction":
+        color = colors[layer.channel % len(colors) + 1]
+        parts = HEAT_COLOR if channels == 1 else ", ".join(f"{value / 255:.3f}" for value in color)
+        return ng.ImageLayer(source=local, shader=HEAT % parts)
+    if layer.kind == "classes":
+        hexes = {part: "#{:02x}{:02x}{:02x}".format(*color) for part, color in colors.items()}
+        return ng.SegmentationLayer(source=local, selected_alpha=0.35, segment_colors=hexes)
+    own = {} if layer.kind == "label" else {"segment_default_color": "#ff8a1f"}
+    return ng.SegmentationLayer(source=local, selected_alpha=0.35, **own)
 
 
 def view(argv: Sequence[str] | None = None) -> int:
