@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 import yaml
 
-from connectomics.config import Config, load_configs
+from connectomics.config import Config, as_plain, load_configs
 from connectomics.config.augmentation import AugmentationConfig
 from connectomics.config.decoding import DecodingConfig
+from connectomics.config.slices import parse_slice
 from connectomics.data.augment import AUGMENTATIONS, Augmentation, build_augmentation
 from connectomics.decoding import DECODERS, decode
+from connectomics.runs.assemble import check_names
 from connectomics.runs.cli import main
 from tests.runs.reading import only_run
 
@@ -232,3 +234,43 @@ def test_the_cremi_tutorial_keeps_what_the_field_knows() -> None:
         ("WeightedBCEWithLogitsLoss", 1.0, {}),
         ("DiceLoss", 1.0, {"sigmoid": True, "smooth_nr": 1e-5, "smooth_dr": 1e-5}),
     ]
+
+
+def test_the_em_r50_tutorial_is_the_cremi_recipe_but_for_what_polarity_needs() -> None:
+    cremi, ours = (as_plain(load_configs(TUTORIALS / f"syn_{name}.yaml")["train"]) for name in ("cremi", "em_r50"))
+    assert ours["model"]["out_channels"] == 3
+    assert ours["data"]["target"] == {"type": "polarity", "kwargs": {"exclusive": False}}
+    assert ours["data"]["dataloader"]["reject_sampling"] == {"size_thres": 2000, "p": 0.95}
+    assert ours["data"]["data_transform"]["pad_size"] == [4, 48, 48]
+    assert {term["function"]: term["weight"] for term in ours["model"]["loss"]["losses"]} == {
+        "WeightedBCEWithLogitsLoss": 1.0, "DiceLoss": 0.5, "NonOverlapLoss": 4.0,
+    }  # fmt: skip
+    assert ours["inference"]["model"]["channel_activations"] == [{"channels": "0:3", "activation": "sigmoid"}]
+    decoding = {"name": "polarity2instance", "threshold": 0.5, "min_size": 128, "dilation": [1, 5, 5]}
+    assert ours["decoding"] == decoding
+    assert ours["evaluation"]["metrics"] == ["polarity_f1", "jaccard"]
+    assert all("Yx2.h5" in ours["data"][stage]["image"][0] for stage in ("train", "val"))
+    for section in ("system", "optimization", "monitor"):
+        assert ours[section] == cremi[section]
+    assert ours["data"]["augmentation"] == cremi["data"]["augmentation"]
+    assert {**ours["model"], "out_channels": 1, "loss": None} == {**cremi["model"], "loss": None}
+    assert ours["inference"]["window"] == cremi["inference"]["window"]
+
+
+@pytest.mark.parametrize("path", sorted(TUTORIALS.glob("*.yaml")), ids=lambda path: path.name)
+def test_the_names_in_a_tutorial_are_known_and_go_together(path: Path) -> None:
+    check_names(load_configs(path))
+
+
+@pytest.mark.parametrize("path", sorted(TUTORIALS.glob("*.yaml")), ids=lambda path: path.name)
+def test_training_validation_and_test_of_a_tutorial_share_no_section(path: Path) -> None:
+    used: dict[str, list[tuple[str, range]]] = {}
+    config = load_configs(path)
+    for stage, volumes in (("train", config["train"].data.train), ("val", config["train"].data.val),
+                           ("test", config["test"].data.test)):  # fmt: skip
+        for image in volumes.image:
+            used.setdefault(image, []).append((stage, parse_slice((volumes.crop or (":",))[0], 100, stage)))
+    for image, parts in used.items():
+        seen = [(stage, z) for stage, sections in parts for z in sections]
+        train = {z for stage, z in seen if stage == "train"}
+        assert train.isdisjoint(z for stage, z in seen if stage != "train"), image
