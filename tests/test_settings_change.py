@@ -14,6 +14,7 @@ from connectomics.data.datamodule import VolumesDataModule
 from connectomics.decoding import decode
 from connectomics.errors import ConfigError
 from connectomics.inference import plan_inference
+from connectomics.runs.score import match_rule
 from connectomics.training.module import SegmentationModule
 from connectomics.training.trainer import build_trainer
 
@@ -79,6 +80,10 @@ def sides(config: Config) -> Facts:
     probability = np.zeros((3, 1, 1, 9), np.float32)
     probability[[0, 2], ..., :2] = probability[[1, 2], ..., 4:7] = 0.7
     return [decode(probability, replace(config.decoding, name="polarity2instance")).tolist()]
+
+
+def rule(config: Config) -> Facts:
+    return [match_rule(config)]
 
 
 CHANGES: list[tuple[Callable[[Config], Facts], str]] = [
@@ -150,6 +155,10 @@ CHANGES: list[tuple[Callable[[Config], Facts], str]] = [
     (sides, "decoding.threshold=0.9"),
     (sides, "decoding.min_size=3"),
     (sides, "decoding.dilation=[1,1,1]"),
+    (mask, "decoding.min_size=40"),
+    (rule, "evaluation.min_iou=0.3"),
+    (rule, "evaluation.max_distance_nm=100"),
+    (rule, "evaluation.connectivity=6"),
 ]  # fmt: skip
 
 

@@ -12,7 +12,7 @@ class DecodingConfig:
     threshold: float = 0.5
     """A voxel whose probability is at least this belongs to a cleft, in (0, 1)."""
     min_size: int = 0
-    """An object of fewer voxels is removed; 0 keeps all."""
+    """Voxels that an object has at least; 0 keeps all, and finds clefts in volumes that are larger than the memory."""
     dilation: tuple[int, int, int] = (1, 5, 5)
     """Extent along (z, y, x), in voxels, odd, of the box by which a synapse with two sides grows before its parts are
     joined: [1, 5, 5] bridges gaps of 4 pixels in the section plane. The sides themselves stay as they are."""
@@ -28,3 +28,12 @@ class EvaluationConfig:
     """Names in `metrics.METRICS`."""
     report: bool = True
     """Write `report.html`, a page with the scores, the sections and the mistakes; needs `inference.save_results`."""
+    synapses: bool = True
+    """Write `test_<image>_synapses.csv`, one row an object, also of volumes without labels; needs
+    `inference.save_results`, and the labels of a volume in memory, some ten bytes a voxel."""
+    min_iou: float = 0.5
+    """A predicted and an annotated synapse are the same one when their intersection over union is at least this ..."""
+    max_distance_nm: float | None = None
+    """... or when their centres lie no farther than this from each other, in nm; null goes by overlap alone."""
+    connectivity: int = 26
+    """Voxels of one synapse share a face (6), an edge (18) or a corner (26)."""

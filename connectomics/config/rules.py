@@ -199,6 +199,9 @@ RULES: tuple[Rule, ...] = (
     _at_least("decoding.min_size", 0),
     Rule("decoding.dilation", "three odd numbers", lambda v, c: all(n >= 1 and n % 2 == 1 for n in v)),
     Rule("evaluation.metrics", "one or more names", lambda v, c: len(v) > 0 and len(set(v)) == len(v)),
+    Rule("evaluation.min_iou", "more than 0, at most 1", lambda v, c: 0 < v <= 1),
+    Rule("evaluation.max_distance_nm", "null or at least 0", lambda v, c: v is None or v >= 0),
+    Rule("evaluation.connectivity", "6, 18 or 26", lambda v, c: v in (6, 18, 26)),
 )
 # fmt: on
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from connectomics.config.decoding import DecodingConfig
 from connectomics.decoding.sides import decode_classes, decode_sides, number_annotated
+from connectomics.decoding.size import remove_small
 from connectomics.lookup import pick
 
 Probability = npt.NDArray[np.float32]
@@ -38,6 +39,8 @@ class Decoder:
     """Returns for (C, Z, Y, X) the probability that a voxel belongs to any object, (Z, Y, X)."""
     by_section: Callable[[DecodingConfig], bool] = lambda config: False
     """Whether each section can be decoded by itself; otherwise the decoder is given the whole volume."""
+    table: str = "clefts"
+    """Which table lists the objects, one a row: a name in `reports.synapses.TABLES`."""
     classes: tuple[str, ...] = ()
     """Names of the parts of an object: object k has the ids n (k - 1) + 1 to n k, one for each of n parts."""
     annotated: Callable[[Labels, DecodingConfig], Labels] = lambda ids, config: ids
@@ -45,8 +48,11 @@ class Decoder:
 
 
 def threshold_clefts(probability: Probability, config: DecodingConfig) -> npt.NDArray[np.uint8]:
-    """Return 1 where the first channel of (C, Z, Y, X) is at least the threshold, as float32, else 0: (Z, Y, X)."""
-    return (probability[0] >= np.float32(config.threshold)).view(np.uint8)
+    """Return 1 where the first channel of (C, Z, Y, X) is at least the threshold, as float32, else 0: (Z, Y, X).
+
+    Components, of voxels that share a corner, that are smaller than `min_size` are left out.
+    """
+    return remove_small(probability[0] >= np.float32(config.threshold), config.min_size).view(np.uint8)
 
 
 _SIDED: Mapping[str, Any] = {
@@ -66,7 +72,7 @@ DECODERS: Mapping[str, Decoder] = {
         content="1 where there is a cleft",
         noun="clefts",
         foreground=lambda probability: probability[0],
-        by_section=lambda config: True,
+        by_section=lambda config: config.min_size <= 1,
     ),
     "polarity2instance": Decoder(
         decode=lambda probability, config: decode_sides(

@@ -23,9 +23,19 @@ class Decoded:
     """What was found in a volume."""
 
     labels: Labels
-    """(Z, Y, X), 0 for the background; empty when nothing is to be evaluated: a volume may be larger than memory."""
+    """(Z, Y, X), 0 for the background; empty when nothing needs them: a volume may be larger than memory."""
     foreground: npt.NDArray[np.int64]
     """Voxels of each section that are not background."""
+
+
+def keeps_labels(config: Config) -> bool:
+    """Return whether the labels of a whole volume are looked at: for scores, or for the table of what was found."""
+    return config.evaluation.enabled or lists_synapses(config)
+
+
+def lists_synapses(config: Config) -> bool:
+    """Return whether a table of what was found is written."""
+    return config.evaluation.synapses and config.inference.save_results
 
 
 def decode_volume(volume: LabelledSource, predicted: Iterator[Sections], config: Config, run: RunFolder) -> Decoded:
@@ -38,7 +48,7 @@ def decode_volume(volume: LabelledSource, predicted: Iterator[Sections], config:
         run: Where the file goes; the prediction is read from there when the decoder needs all of it at once.
     """
     image, decoder = volume.image, pick_decoder(config.decoding)
-    kept = config.evaluation.enabled
+    kept = keeps_labels(config)
     labels = np.zeros(image.shape if kept else (0, 0, 0), decoder.dtype)
     foreground = np.zeros(image.shape[0], np.int64)
     with ExitStack() as stack:

@@ -55,6 +55,10 @@ class RunFolder:
         """What was decoded of the volume `name`: a mask, or ids."""
         return self.results / f"{self.stage}_{name}_mask{suffix}"
 
+    def synapses(self, name: str) -> Path:
+        """Table of what was found in the volume `name`, one object a row."""
+        return self.results / f"{self.stage}_{name}_synapses.csv"
+
     def picture(self, name: str) -> Path:
         """Sections of the volume `name` with what was found outlined."""
         return self.results / f"{self.stage}_{name}.png"

@@ -19,6 +19,7 @@ from connectomics.runs.console import say
 from connectomics.runs.folder import RunFolder
 from connectomics.runs.network import TrainedNetwork
 from connectomics.runs.progress import PredictionProgress
+from connectomics.volumes.chunks import CHUNK
 from connectomics.volumes.intensity import IntensityRange
 from connectomics.volumes.labelled import LabelledSource, measure_image
 from connectomics.volumes.read import open_volume
@@ -64,6 +65,15 @@ def read_prediction(name: str, config: Config, run: RunFolder) -> npt.NDArray[np
     """Read the saved probabilities of a volume, (C, Z, Y, X)."""
     stored = open_volume(str(run.prediction(name, WRITERS[config.inference.save_backend][0]))).read_all()
     return SAVED_TYPES[config.inference.save_dtype].restore(stored)
+
+
+def read_sections(name: str, config: Config, run: RunFolder) -> Iterator[Sections]:
+    """Read the saved probabilities of a volume some sections at a time, in whole planes."""
+    source = open_volume(str(run.prediction(name, WRITERS[config.inference.save_backend][0])))
+    depth, y, x = source.shape
+    for z in range(0, depth, CHUNK[0]):
+        stored = source.read(Box((z, 0, 0), (min(z + CHUNK[0], depth), y, x)))
+        yield Sections(z, SAVED_TYPES[config.inference.save_dtype].restore(stored))
 
 
 def try_windows(volume: LabelledSource, network: TrainedNetwork, config: Config, windows: int) -> None:

@@ -17,6 +17,7 @@ from connectomics.reports.page import ReportHead, write_report
 from connectomics.reports.reported import ReportedVolume
 from connectomics.runs.console import say
 from connectomics.runs.folder import RunFolder
+from connectomics.runs.score import match_rule
 from connectomics.volumes.intensity import IntensityRange
 from connectomics.volumes.labelled import LabelledSource, measure_image
 from connectomics.volumes.labels import label_ids, read_label
@@ -76,13 +77,14 @@ def report_results(run: RunFolder, volumes: Sequence[LabelledSource], config: Co
         "step": f"{stamp['step']:,}",
         "scored": str(stamp["created"]),
         "threshold": f"{config.decoding.threshold:g}",
+        "least size": f"{config.decoding.min_size} voxels" if config.decoding.min_size > 1 else "none",
         "connectomics": str(stamp["connectomics"]),
     }
     decoder = pick_decoder(config.decoding)
     title = f"{config.experiment_name}: {decoder.noun} found, invented and missed"
     head = ReportHead(title, facts, config.decoding.threshold, decoder.classes)
     scored = [volume for volume in volumes if volume.name in scores["volumes"]]
-    write_report(run.report, head, scores, [_reported(volume, config, run) for volume in scored])
+    write_report(run.report, head, scores, [_reported(volume, config, run) for volume in scored], match_rule(config))
     say(f"scores, sections and mistakes to look at in a browser: {run.report}")
 
 

@@ -8,8 +8,19 @@ from connectomics.config import Config
 from connectomics.config.decoding import DecodingConfig
 from connectomics.decoding import Labels, pick_decoder
 from connectomics.metrics import LabelPair, score_volume
+from connectomics.metrics.synapses import MatchRule
+from connectomics.reports.synapses import Found, write_table
+from connectomics.runs.console import say
+from connectomics.runs.folder import RunFolder
+from connectomics.runs.predict import read_sections
 from connectomics.volumes.labelled import LabelledSource
 from connectomics.volumes.labels import read_label
+
+
+def match_rule(config: Config) -> MatchRule:
+    """Return when a predicted and an annotated synapse are the same one."""
+    evaluation = config.evaluation
+    return MatchRule(evaluation.min_iou, evaluation.max_distance_nm, evaluation.connectivity)
 
 
 def pair_labels(volume: LabelledSource, labels: Labels, config: DecodingConfig) -> LabelPair:
@@ -25,6 +36,33 @@ def pair_labels(volume: LabelledSource, labels: Labels, config: DecodingConfig) 
     return LabelPair(labels, pick_decoder(config).annotated(truth.ids, config), spacing, annotated)
 
 
-def score_labels(volume: LabelledSource, labels: Labels, config: Config) -> dict[str, Any]:
-    """Score the labels (Z, Y, X) of a volume with the metrics of the settings, as `metrics.json` holds them."""
-    return score_volume(pair_labels(volume, labels, config.decoding), config.evaluation.metrics)
+def score_labels(pair: LabelPair, config: Config) -> dict[str, Any]:
+    """Score the labels of a volume with the metrics of the settings, as `metrics.json` holds them."""
+    return score_volume(pair, config.evaluation.metrics, match_rule(config))
+
+
+def write_synapses(
+    volume: LabelledSource, labels: Labels, pair: LabelPair | None, config: Config, run: RunFolder
+) -> None:
+    """List the objects of a volume in a file, with their probabilities from the saved prediction.
+
+    Args:
+        volume: The image.
+        labels: What was found, (Z, Y, X).
+        pair: The same beside the annotated ones; None without a label.
+        config: The settings.
+        run: Where the prediction lies and the table goes.
+    """
+    spacing, decoder = volume.image.info.spacing_nm, pick_decoder(config.decoding)
+    assert spacing is not None
+    found = Found(
+        labels=labels if pair is None else pair.predicted,
+        pair=pair,
+        probability=read_sections(volume.name, config, run),
+        foreground=decoder.foreground,
+        spacing_nm=spacing,
+        offset_nm=volume.image.info.offset_nm,
+        rule=match_rule(config),
+    )
+    number = write_table(run.synapses(volume.name), decoder, found)
+    say(f"{volume.name}: {number} objects are listed in {run.synapses(volume.name)}")

@@ -20,13 +20,13 @@ from connectomics.reports.durations import describe_seconds
 from connectomics.reports.scores import print_scores
 from connectomics.runs.assemble import require_disk
 from connectomics.runs.console import console, quiet_libraries, say
-from connectomics.runs.decode import decode_volume
+from connectomics.runs.decode import decode_volume, lists_synapses
 from connectomics.runs.folder import RunFolder, run_of
 from connectomics.runs.labels import tell_doubts
 from connectomics.runs.network import TrainedNetwork, load_network
 from connectomics.runs.predict import peak_memory, predict_sections, try_windows
 from connectomics.runs.report import report_results, write_picture
-from connectomics.runs.score import score_labels
+from connectomics.runs.score import pair_labels, score_labels, write_synapses
 from connectomics.training.checkpoints import read_checkpoint, require_same_model
 from connectomics.volumes.labelled import LabelledSource, measure_image, open_labelled
 
@@ -67,8 +67,11 @@ def test(config: Config, checkpoint: Path | None, fast_dev_run: int = 0) -> RunF
     scores: dict[str, dict[str, Any]] = {}
     for volume in volumes:
         labels = _find(volume, network, config, run)
-        if config.evaluation.enabled:
-            scores[volume.name] = score_labels(volume, labels, config)
+        pair = pair_labels(volume, labels, config.decoding) if config.evaluation.enabled else None
+        if pair is not None:
+            scores[volume.name] = score_labels(pair, config)
+        if lists_synapses(config):
+            write_synapses(volume, labels, pair, config, run)
     if scores:
         _report(run, scores, _stamp(config, checkpoint, saved))
         report_results(run, volumes, config)
@@ -103,6 +106,7 @@ def _stamp(config: Config, checkpoint: Path, saved: dict[str, Any]) -> dict[str,
         "step": int(saved["global_step"]),
         "inference": settings["inference"],
         "decoding": settings["decoding"],
+        "evaluation": settings["evaluation"],
     }
 
 

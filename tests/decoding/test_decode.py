@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from connectomics.config.decoding import DecodingConfig
-from connectomics.decoding import decode
+from connectomics.decoding import decode, pick_decoder, remove_small
 from connectomics.errors import ConfigError
 
 
@@ -21,3 +22,26 @@ def test_the_mask_is_that_of_the_first_channel() -> None:
 def test_an_unknown_decoder_is_named_with_the_close_match() -> None:
     with pytest.raises(ConfigError, match="did you mean 'threshold'"):
         decode(np.zeros((1, 1, 1, 1), np.float32), DecodingConfig(name="treshold"))
+
+
+@pytest.mark.parametrize("connectivity", [6, 18, 26])
+def test_what_is_left_are_the_components_that_are_large_enough(connectivity: int) -> None:
+    mask = np.random.default_rng(connectivity).random((5, 12, 14)) < 0.2
+    rank = {6: 1, 18: 2, 26: 3}[connectivity]
+    ids, number = ndimage.label(mask, ndimage.generate_binary_structure(3, rank))
+    sizes = np.bincount(ids.ravel())
+    for min_size in (0, 1, 2, 5, int(sizes[1:].max()), int(sizes[1:].max()) + 1):
+        expected = mask & (sizes[ids] >= min_size)
+        np.testing.assert_array_equal(remove_small(mask, min_size, connectivity), expected)
+    assert number > 5
+
+
+def test_a_decoder_with_a_least_size_needs_the_whole_volume_and_leaves_out_what_is_smaller() -> None:
+    probability = np.zeros((1, 2, 4, 6), np.float32)
+    probability[0, :, 0, 0] = probability[0, 0, 3, 3:6] = 0.9
+    config = DecodingConfig(min_size=3)
+    assert decode(probability, config).sum() == 3
+    assert decode(probability, DecodingConfig(min_size=2)).sum() == 5
+    decoder = pick_decoder(config)
+    assert not decoder.by_section(config)
+    assert decoder.by_section(DecodingConfig())

@@ -1,0 +1,30 @@
+"""Objects that are too small to be one."""
+
+from __future__ import annotations
+
+import cc3d
+import numpy as np
+import numpy.typing as npt
+
+Mask = npt.NDArray[np.bool_]
+
+
+def remove_small(mask: Mask, min_size: int, connectivity: int = 26) -> Mask:
+    """Return a mask without its connected components of fewer than `min_size` voxels.
+
+    Takes five bytes a voxel beyond the mask while it works.
+
+    Args:
+        mask: Bool, (Z, Y, X).
+        min_size: Voxels that a component has at least; up to 1 leaves the mask as it is.
+        connectivity: 6 joins voxels that share a face, 18 an edge, 26 a corner.
+    """
+    if min_size <= 1 or not mask.size:
+        return mask
+    ids, number = cc3d.connected_components(mask, connectivity=connectivity, return_N=True)
+    voxels = np.zeros(number + 1, np.int64)
+    for section in ids:
+        voxels += np.bincount(section.reshape(-1), minlength=number + 1)
+    large = voxels >= min_size
+    large[0] = False
+    return np.stack([large[section] for section in ids])

@@ -1,0 +1,98 @@
+"""Every object of a prediction stands in a table, with numbers that can be counted by hand."""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from connectomics.decoding import DECODERS
+from connectomics.errors import UserError
+from connectomics.metrics import LabelPair
+from connectomics.metrics.synapses import MatchRule, detect_synapses
+from connectomics.reports.synapses import TABLES, Found, list_clefts, write_table
+from connectomics.volumes.sections import Sections
+
+SPACING, OFFSET = (40.0, 4.0, 4.0), (80.0, 0.0, -4.0)
+RULE = MatchRule(min_iou=0.2)
+
+
+def sections(probability: np.ndarray) -> Iterator[Sections]:
+    for z in range(0, len(probability), 2):
+        yield Sections(z, probability[np.newaxis, z : z + 2])
+
+
+def draw_found(seed: int, share: float = 0.04, labelled: bool = True) -> Found:
+    rng = np.random.default_rng(seed)
+    probability = ndimage.gaussian_filter(rng.random((5, 16, 18)), (0.4, 1, 1)).astype(np.float32)
+    predicted = probability >= np.quantile(probability, 1 - share)
+    truth = ndimage.binary_dilation(np.roll(predicted, 1, axis=2) & (rng.random(predicted.shape) < 0.6))
+    pair = LabelPair(predicted.view(np.uint8), truth, SPACING) if labelled else None
+    return Found(predicted.view(np.uint8), pair, sections(probability), DECODERS["threshold"].foreground, SPACING,
+                 OFFSET, RULE)  # fmt: skip
+
+
+def probability_of(found: Found) -> np.ndarray:
+    return np.concatenate([part.voxels[0] for part in found.probability])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_each_row_says_what_brute_force_finds(seed: int) -> None:
+    found = draw_found(seed)
+    probability = probability_of(found)
+    rows = {row["id"]: row for row in list_clefts(replace(found, probability=sections(probability)))}
+    assert found.pair is not None
+    matches = detect_synapses(found.pair.masks, RULE).matched
+    ids, number = ndimage.label(found.labels, np.ones((3, 3, 3)))
+    assert len(rows) == number > 3
+    assert {id for id, row in rows.items() if row["matched"]} == {match.predicted.id for match in matches}
+    every = [ids == k for k in range(1, number + 1)]
+    truth = np.argwhere(found.pair.truth) * SPACING
+    for row in rows.values():
+        centre = [row[f"centroid_{a}"] for a in "zyx"]
+        (inside,) = [
+            one for one in every if one.sum() == row["voxels"] and np.allclose(np.argwhere(one).mean(0), centre)
+        ]
+        places = np.argwhere(inside)
+        assert [row[f"first_{a}"] for a in "zyx"] == places.min(0).tolist()
+        assert [row[f"last_{a}"] for a in "zyx"] == places.max(0).tolist()
+        for place, voxel in (("centroid", places.mean(0)), ("first", places.min(0)), ("last", places.max(0))):
+            np.testing.assert_allclose([row[f"{place}_{a}_nm"] for a in "zyx"], voxel * SPACING + OFFSET)
+        assert row["mean_probability"] == pytest.approx(probability[inside].mean(), rel=1e-6)
+        assert row["max_probability"] == probability[inside].max()
+        apart = np.linalg.norm(places[:, np.newaxis] * SPACING - truth, axis=-1).min()
+        assert row["nearest_annotated_nm"] == pytest.approx(apart)
+
+
+def test_without_a_label_nothing_is_said_about_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    number = write_table(path, DECODERS["threshold"], draw_found(0, labelled=False))
+    rows = list(csv.DictReader(path.read_text().splitlines()))
+    assert len(rows) == number > 3
+    for row in rows:
+        assert row["matched"] == row["iou"] == row["nearest_annotated_nm"] == ""
+        assert float(row["max_probability"]) > 0
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.csv"]
+
+
+def test_where_nothing_is_annotated_nothing_is_near_and_nothing_matched() -> None:
+    found = draw_found(0)
+    empty = LabelPair(found.labels, np.zeros(found.labels.shape, bool), SPACING)
+    for row in list_clefts(replace(found, pair=empty)):
+        assert (row["matched"], row["iou"], row["nearest_annotated_nm"]) == (False, None, None)
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_a_table_of_nothing_has_its_columns(tmp_path: Path, decoder: str) -> None:
+    found = replace(draw_found(0, labelled=False), labels=np.zeros((5, 16, 18), DECODERS[decoder].dtype))
+    assert write_table(tmp_path / "a.csv", DECODERS[decoder], found) == 0
+    table = TABLES[DECODERS[decoder].table]
+    assert (tmp_path / "a.csv").read_text() == ",".join(table.columns) + "\n"
+
+
+def test_a_table_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot be written"):
+        write_table(tmp_path / "no folder" / "a.csv", DECODERS["threshold"], draw_found(0))
