@@ -59,6 +59,7 @@ _SIDED: Mapping[str, Any] = {
     "dtype": np.uint64,
     "content": "2k - 1 for the pre-synaptic, 2k for the post-synaptic side of synapse k",
     "noun": "synapses",
+    "table": "sides",
     "classes": ("pre", "post"),
     "annotated": lambda ids, config: number_annotated(ids, config.dilation),
 }

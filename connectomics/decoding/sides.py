@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from connectomics.decoding.size import remove_small
 from connectomics.geometry import ZYX
 
 PRE = 1
@@ -101,15 +102,10 @@ def number_annotated(ids: npt.NDArray[np.unsignedinteger], dilation: ZYX) -> npt
 
 
 def _large_sides(pre: Mask, post: Mask, min_size: int) -> Sides:
-    """Return the sides without their small objects."""
-    sides = _large(pre, min_size) * np.uint8(PRE)
-    sides[_large(post, min_size)] = POST
+    """Return the sides without their objects, of voxels that share a face, of fewer than `min_size` voxels."""
+    sides = remove_small(pre, min_size, connectivity=6) * np.uint8(PRE)
+    sides[remove_small(post, min_size, connectivity=6)] = POST
     return sides
-
-
-def _large(mask: Mask, min_size: int) -> Mask:
-    """Return the objects, of voxels that share a face, that have `min_size` voxels or more."""
-    return cc3d.dust(mask, threshold=min_size, connectivity=6) if min_size > 1 else mask
 
 
 def _dilated(mask: Mask, box: ZYX) -> Mask:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,39 +13,15 @@ import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
-from connectomics.decoding import Decoder, Labels
+from connectomics.decoding import Decoder
 from connectomics.errors import UserError
 from connectomics.geometry import Spacing
 from connectomics.lookup import pick
-from connectomics.metrics import LabelPair
 from connectomics.metrics.components import label_components, measure_components
 from connectomics.metrics.distance import TargetDistances
-from connectomics.metrics.synapses import MatchRule, match_components
-from connectomics.volumes.sections import Sections
-
-Row = Mapping[str, Any]
-"""Name of a column to its value; None is an empty cell."""
-
-AXES = ("z", "y", "x")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Found:
-    """What a table is made of."""
-
-    labels: Labels
-    """As they are scored, without the voxels that nobody annotated; (Z, Y, X)."""
-    pair: LabelPair | None
-    """The same beside the annotated ones; None without a label."""
-    probability: Iterable[Sections]
-    """The prediction, (C, n, Y, X), section by section, in order and in whole planes."""
-    foreground: Callable[[NDArray[np.float32]], NDArray[np.float32]]
-    """Returns for (C, n, Y, X) the probability that a voxel belongs to any object, (n, Y, X)."""
-    spacing_nm: Spacing
-    offset_nm: Spacing
-    """Position of the first voxel along (z, y, x)."""
-    rule: MatchRule
-    """When a predicted and an annotated object are the same one."""
+from connectomics.metrics.synapses import match_components
+from connectomics.reports.found import Found, Row, position, position_columns
+from connectomics.reports.side_table import SIDE_COLUMNS, list_sides, remark_one_sided
 
 
 def list_clefts(found: Found) -> list[Row]:
@@ -67,8 +43,8 @@ def list_clefts(found: Found) -> list[Row]:
     rows = []
     for i in range(number):
         row: dict[str, Any] = {"id": i + 1, "voxels": int(components.voxels[i])}
-        row |= _position("centroid", components.centroids_nm[i] / found.spacing_nm, found)
-        row |= _position("first", first[i], found) | _position("last", last[i], found)
+        row |= position("centroid", components.centroids_nm[i] / found.spacing_nm, found)
+        row |= position("first", first[i], found) | position("last", last[i], found)
         row |= {"mean_probability": float(mean[i]), "max_probability": float(largest[i])}
         row |= {"matched": None if found.pair is None else i + 1 in matched, "iou": matched.get(i + 1)}
         row |= {"nearest_annotated_nm": None if nearest is None else float(nearest[i])}
@@ -79,7 +55,7 @@ def list_clefts(found: Found) -> list[Row]:
 CLEFT_COLUMNS = (
     "id",
     "voxels",
-    *(f"{place}_{axis}{unit}" for place in ("centroid", "first", "last") for unit in ("", "_nm") for axis in AXES),
+    *(column for place in ("centroid", "first", "last") for column in position_columns(place)),
     *("mean_probability", "max_probability", "matched", "iou", "nearest_annotated_nm"),
 )
 
@@ -90,14 +66,28 @@ class Table:
 
     columns: tuple[str, ...]
     rows: Callable[[Found], Sequence[Row]]
+    remark: Callable[[Sequence[Row]], str] = lambda rows: ""
+    """Returns what is odd about some of the rows, in words; "" where nothing is."""
 
 
-TABLES: Mapping[str, Table] = {"clefts": Table(CLEFT_COLUMNS, list_clefts)}
+TABLES: Mapping[str, Table] = {
+    "clefts": Table(CLEFT_COLUMNS, list_clefts),
+    "sides": Table(SIDE_COLUMNS, list_sides, remark_one_sided),
+}
 """`Decoder.table` to what lists the objects."""
 
 
-def write_table(path: Path, decoder: Decoder, found: Found) -> int:
-    """Write the table of a decoder as CSV, and return the number of its objects.
+@dataclass(frozen=True, slots=True)
+class WrittenTable:
+    """What there is to say of a table."""
+
+    objects: int
+    remark: str
+    """What is odd about some of them; "" where nothing is."""
+
+
+def write_table(path: Path, decoder: Decoder, found: Found) -> WrittenTable:
+    """Write the table of a decoder as CSV.
 
     Args:
         path: Where; it appears under its name when it is whole.
@@ -120,14 +110,7 @@ def write_table(path: Path, decoder: Decoder, found: Found) -> int:
         raise UserError(f"{path} cannot be written: {error.strerror or error}") from error
     finally:
         partial.unlink(missing_ok=True)
-    return len(rows)
-
-
-def _position(name: str, voxel: NDArray, found: Found) -> dict[str, Any]:
-    """Return the columns of a position along (z, y, x), in voxels and in nm."""
-    length = voxel * np.asarray(found.spacing_nm) + np.asarray(found.offset_nm)
-    in_voxels = {f"{name}_{axis}": value for axis, value in zip(AXES, voxel.tolist(), strict=True)}
-    return in_voxels | {f"{name}_{axis}_nm": value for axis, value in zip(AXES, length.tolist(), strict=True)}
+    return WrittenTable(len(rows), table.remark(rows))
 
 
 def _boxes(ids: NDArray[np.unsignedinteger], number: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -138,9 +121,9 @@ def _boxes(ids: NDArray[np.unsignedinteger], number: int) -> tuple[NDArray[np.in
         pixels = np.flatnonzero(section)
         owners = section.reshape(-1)[pixels]
         rows, columns = np.divmod(pixels, section.shape[1])
-        for axis, position in enumerate((np.full(len(pixels), z), rows, columns)):
-            np.minimum.at(first[:, axis], owners, position)
-            np.maximum.at(last[:, axis], owners, position)
+        for axis, places in enumerate((np.full(len(pixels), z), rows, columns)):
+            np.minimum.at(first[:, axis], owners, places)
+            np.maximum.at(last[:, axis], owners, places)
     return first[1:], last[1:]
 
 

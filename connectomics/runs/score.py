@@ -9,7 +9,8 @@ from connectomics.config.decoding import DecodingConfig
 from connectomics.decoding import Labels, pick_decoder
 from connectomics.metrics import LabelPair, score_volume
 from connectomics.metrics.synapses import MatchRule
-from connectomics.reports.synapses import Found, write_table
+from connectomics.reports.found import Found
+from connectomics.reports.synapses import write_table
 from connectomics.runs.console import say
 from connectomics.runs.folder import RunFolder
 from connectomics.runs.predict import read_sections
@@ -63,6 +64,7 @@ def write_synapses(
         spacing_nm=spacing,
         offset_nm=volume.image.info.offset_nm,
         rule=match_rule(config),
+        channels=decoder.channels,
     )
-    number = write_table(run.synapses(volume.name), decoder, found)
-    say(f"{volume.name}: {number} objects are listed in {run.synapses(volume.name)}")
+    table = write_table(run.synapses(volume.name), decoder, found)
+    say(f"{volume.name}: {table.objects} {decoder.noun} are listed in {run.synapses(volume.name)}{table.remark}")

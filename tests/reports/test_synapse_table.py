@@ -13,7 +13,8 @@ from connectomics.decoding import DECODERS
 from connectomics.errors import UserError
 from connectomics.metrics import LabelPair
 from connectomics.metrics.synapses import MatchRule, detect_synapses
-from connectomics.reports.synapses import TABLES, Found, list_clefts, write_table
+from connectomics.reports.found import Found
+from connectomics.reports.synapses import TABLES, list_clefts, write_table
 from connectomics.volumes.sections import Sections
 
 SPACING, OFFSET = (40.0, 4.0, 4.0), (80.0, 0.0, -4.0)
@@ -32,7 +33,7 @@ def draw_found(seed: int, share: float = 0.04, labelled: bool = True) -> Found:
     truth = ndimage.binary_dilation(np.roll(predicted, 1, axis=2) & (rng.random(predicted.shape) < 0.6))
     pair = LabelPair(predicted.view(np.uint8), truth, SPACING) if labelled else None
     return Found(predicted.view(np.uint8), pair, sections(probability), DECODERS["threshold"].foreground, SPACING,
-                 OFFSET, RULE)  # fmt: skip
+                 OFFSET, RULE, DECODERS["threshold"].channels)  # fmt: skip
 
 
 def probability_of(found: Found) -> np.ndarray:
@@ -69,7 +70,7 @@ def test_each_row_says_what_brute_force_finds(seed: int) -> None:
 
 def test_without_a_label_nothing_is_said_about_one(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
-    number = write_table(path, DECODERS["threshold"], draw_found(0, labelled=False))
+    number = write_table(path, DECODERS["threshold"], draw_found(0, labelled=False)).objects
     rows = list(csv.DictReader(path.read_text().splitlines()))
     assert len(rows) == number > 3
     for row in rows:
@@ -88,7 +89,7 @@ def test_where_nothing_is_annotated_nothing_is_near_and_nothing_matched() -> Non
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_a_table_of_nothing_has_its_columns(tmp_path: Path, decoder: str) -> None:
     found = replace(draw_found(0, labelled=False), labels=np.zeros((5, 16, 18), DECODERS[decoder].dtype))
-    assert write_table(tmp_path / "a.csv", DECODERS[decoder], found) == 0
+    assert write_table(tmp_path / "a.csv", DECODERS[decoder], found).objects == 0
     table = TABLES[DECODERS[decoder].table]
     assert (tmp_path / "a.csv").read_text() == ",".join(table.columns) + "\n"
 

@@ -1,5 +1,6 @@
 """Synapses with two sides on the same journey as clefts: train, test, and everything that is written."""
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -97,7 +98,13 @@ def test_a_run_names_its_channels_and_leaves_ids_and_scores(polar: Path, task: l
         np.testing.assert_allclose(probability.sum(axis=0), 1, atol=1e-5)
     assert ids.dtype == np.uint64
     assert ids.shape == SHAPE
+    rows = list(csv.DictReader((run / "results" / "test_im_test_synapses.csv").read_text().splitlines()))
+    assert [int(row["id"]) for row in rows] == np.unique((ids[ids > 0] + np.uint64(1)) // np.uint64(2)).tolist()
+    ways = np.array([[float(row[f"direction_{axis}"]) for axis in "zyx"] for row in rows if row["sides"] == "both"])
+    np.testing.assert_allclose(np.linalg.norm(ways, axis=1), 1, rtol=1e-6)
+    assert ways.mean(axis=0)[2] > 0  # post lies at larger x
     found = scores["volumes"]["im_test"]["polarity_f1"]
+    assert sum(row["matched"] == "yes" for row in rows) == found["matched"]
     assert found["f1"] > 0.5
     assert found["right_way_round"] > 0.8
     assert scores["mean"]["polarity_f1"] == found
