@@ -24,6 +24,7 @@ from connectomics.config.model import LossConfig, ModelConfig, RSUNetConfig
 from connectomics.losses import Criterion
 from connectomics.models import build_model
 from connectomics.models.build import MEMORY_FORMATS
+from connectomics.models.fold import fold_batch_norm
 
 
 class Variant:
@@ -74,18 +75,24 @@ def build_variants(args: argparse.Namespace) -> list[Variant]:
     return variants
 
 
-def measure(variants: list[Variant], step: Callable[[Variant], None], repeats: int, device: str) -> None:
-    """Time `step` of each variant in turn, after one warm-up."""
+def fold(variant: Variant) -> Variant:
+    """Return the variant as test mode runs it, for forward passes only."""
+    return Variant(f"{variant.name} folded", fold_batch_norm(variant.model), variant.image, variant.bf16)
+
+
+def measure(variants: list[Variant], step: Callable[[Variant], None], args: argparse.Namespace) -> None:
+    """Time `step` of each variant in turn, after one warm-up; with one thread, CPU seconds."""
+    clock = time.process_time if args.threads == 1 else time.perf_counter
     for variant in variants:
         variant.seconds = []
-    for repeat in range(repeats + 1):
+    for repeat in range(args.repeats + 1):
         for variant in variants:
-            begun = time.perf_counter()
+            begun = clock()
             step(variant)
-            if device != "cpu":
+            if args.device != "cpu":
                 torch.cuda.synchronize()
             if repeat > 0:
-                variant.seconds.append(time.perf_counter() - begun)
+                variant.seconds.append(clock() - begun)
 
 
 def main() -> None:
@@ -96,15 +103,26 @@ def main() -> None:
     parser.add_argument("--filters", type=int, nargs="+", default=[32, 64, 96, 128, 160])
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, help="of the CPU; with 1, CPU seconds are counted: for a machine in use")
+    parser.add_argument("--forward-only", action="store_true", help="leave the training steps out")
     args = parser.parse_args()
+    if args.threads:
+        torch.set_num_threads(args.threads)
     variants = build_variants(args)
-    for title, step in (("training step", Variant.train), ("forward pass", Variant.predict)):
-        measure(variants, step, args.repeats, args.device)
-        print(f"{title}, {args.batch} x {args.patch}, {args.device}, median of {args.repeats}")
-        slowest = statistics.median(variants[0].seconds)
-        for variant in variants:
-            median = statistics.median(variant.seconds)
-            print(f"  {variant.name:28s} {median:8.3f} s  {slowest / median:5.2f} x plain fp32")
+    if not args.forward_only:
+        show("training step", variants, Variant.train, args)
+    show("forward pass", [*variants, *(fold(one) for one in variants[2:])], Variant.predict, args)
+
+
+def show(title: str, variants: list[Variant], step: Callable[[Variant], None], args: argparse.Namespace) -> None:
+    """Measure and print one table."""
+    measure(variants, step, args)
+    print(f"{title}, {args.batch} x {args.patch}, {args.device}, {torch.get_num_threads()} threads, seconds, "
+          f"median of {args.repeats}; how often faster than plain fp32 and plain bf16")  # fmt: skip
+    fp32, bf16 = (statistics.median(variant.seconds) for variant in variants[:2])
+    for variant in variants:
+        median = statistics.median(variant.seconds)
+        print(f"  {variant.name:36s} {median:8.3f}  {fp32 / median:5.2f}  {bf16 / median:5.2f}")
 
 
 if __name__ == "__main__":

@@ -68,6 +68,8 @@ class InferenceConfig:
     """Predict with the averaged weights; an error when the checkpoint has none."""
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "bf16-mixed"
     """Arithmetic of the network."""
+    compile: bool = False
+    """Let `torch.compile` fuse the network; it takes a minute before the first window, and a C++ compiler on a CPU."""
     window: WindowConfig = field(default_factory=WindowConfig)
     model: InferenceModelConfig = field(default_factory=InferenceModelConfig)
     test_time_augmentation: TestTimeAugmentationConfig = field(default_factory=TestTimeAugmentationConfig)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from connectomics.errors import PredictionError
 from connectomics.geometry import Box
+from connectomics.inference.memory import give_back_memory
 from connectomics.inference.plan import InferencePlan
 from connectomics.inference.rows import Lane, predict_row
 from connectomics.inference.slabs import Share, read_slabs, scale_on, to_host
@@ -74,6 +75,7 @@ def predict_volume(
             return to_host(predict_row(scaled, row, plan, grid, lane, counter.add, on_notice))
         finally:
             idle.put(lane)
+            give_back_memory()
 
     with ThreadPoolExecutor(len(lanes), thread_name_prefix="lane") as pool:
         try:

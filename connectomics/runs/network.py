@@ -7,12 +7,14 @@ from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
+from torch._dynamo.exc import TorchDynamoException
 
 from connectomics.config import Config
+from connectomics.errors import DeviceError
 from connectomics.inference import Forward, Lane
 from connectomics.models import build_model
 from connectomics.models.build import MEMORY_FORMATS
@@ -57,13 +59,15 @@ def load_network(config: Config, checkpoint: Mapping[str, Any], path: Path) -> T
     require_precision(devices, config.inference.precision, "inference.precision")
     count = devices.count if devices.accelerator == "gpu" else 1
     places = [torch.device("cuda", i) for i in range(count)] if devices.accelerator == "gpu" else [torch.device("cpu")]
-    return TrainedNetwork(tuple(Lane(_forward(folded, config, place), place) for place in places), weights)
+    return TrainedNetwork(tuple(Lane(forward_on(place, folded, config), place) for place in places), weights)
 
 
-def _forward(model: nn.Module, config: Config, device: torch.device) -> Forward:
-    """Return the network on a device, from windows in [0, 1] to float32 logits."""
+def forward_on(device: torch.device, model: nn.Module, config: Config) -> Forward:
+    """Return a copy of a network on a device, as a function from windows in [0, 1] to float32 logits."""
     memory_format = MEMORY_FORMATS[config.model.memory_format]
     placed = deepcopy(model).to(device, memory_format=memory_format)
+    if config.inference.compile:
+        placed = _Compiled(placed)
     dtype = AUTOCAST.get(config.inference.precision)
 
     @torch.inference_mode()
@@ -72,3 +76,26 @@ def _forward(model: nn.Module, config: Config, device: torch.device) -> Forward:
             return placed(windows.contiguous(memory_format=memory_format)).float()
 
     return forward
+
+
+@final
+class _Compiled(nn.Module):
+    """A network that `torch.compile` fuses when the first windows come."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self._network = torch.compile(network)
+
+    def forward(self, windows: Tensor) -> Tensor:
+        """Map windows to logits, as the network does.
+
+        Raises:
+            DeviceError: If this machine cannot compile it.
+        """
+        try:
+            return self._network(windows)
+        except TorchDynamoException as error:
+            reason = str(error).strip().splitlines()[0]
+            raise DeviceError(
+                f"inference.compile is true, but this machine cannot compile the network ({reason}); set it to false"
+            ) from error

@@ -38,14 +38,36 @@ def test_in_single_precision_probabilities_stay_the_same() -> None:
     torch.testing.assert_close(folded, unfolded, rtol=0, atol=1e-5)
 
 
-def test_one_batch_norm_of_every_block_is_folded() -> None:
-    def count(network: nn.Module) -> int:
-        return sum(isinstance(module, nn.BatchNorm3d) for module in network.modules())
+def count_norms(network: nn.Module) -> int:
+    return sum(isinstance(module, nn.BatchNorm3d) for module in network.modules())
 
+
+def test_only_norms_before_a_residual_pair_or_behind_a_pooling_are_left() -> None:
     network = trained()
-    assert count(network) == 5 * 4 + 1
-    assert count(fold_batch_norm(network)) == 5 * 3 + 1
-    assert count(network) == 5 * 4 + 1
+    assert count_norms(network) == 5 * 4 + 1
+    assert count_norms(fold_batch_norm(network)) == 5 + 3  # one for each block; one for the image and each pooling
+    assert count_norms(network) == 5 * 4 + 1
+
+
+@pytest.mark.parametrize("weight", [-0.8, 0.0, 1e-9])
+def test_a_norm_that_turns_or_mutes_a_channel_changes_nothing(weight) -> None:
+    network = trained().double()
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm3d):
+            nn.init.constant_(module.weight[:1], weight)
+    image = torch.rand(1, 1, 3, 16, 16, dtype=torch.float64)
+    folded = fold_batch_norm(network)
+    assert count_norms(folded) < count_norms(network)
+    with torch.inference_mode():
+        torch.testing.assert_close(folded(image), network(image), rtol=1e-9, atol=1e-9)
+
+
+def test_a_network_of_a_single_level_is_folded_too() -> None:
+    torch.manual_seed(3)
+    network = build_model(ModelConfig(rsunet=RSUNetConfig(filters=[4], down_factors=[]))).double().eval()
+    image = torch.rand(1, 1, 3, 7, 9, dtype=torch.float64)
+    with torch.inference_mode():
+        torch.testing.assert_close(fold_batch_norm(network)(image), network(image), rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("norm", ["group", "instance", "none"])
