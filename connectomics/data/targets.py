@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from connectomics.config.data import TargetConfig
 from connectomics.lookup import build, pick
 from connectomics.volumes.labels import split_clefts
-from connectomics.volumes.polarity import POST, PRE, find_one_sided, split_sides
+from connectomics.volumes.polarity import POST, PRE, collect_ids, find_one_sided, split_sides
 from connectomics.volumes.source import Layout
 
 BACKGROUND = 0
@@ -30,8 +30,8 @@ class Target:
     """Ids (1, Z, Y, X) and how they are meant, to codes (Z, Y, X): 0, a class from 1 to 254, or `NOT_ANNOTATED`."""
     classes: Mapping[str, tuple[int, ...]]
     """For each channel, by its name, the codes that are 1 in it."""
-    doubt: Callable[[Iterable[NDArray], Layout], str] | None = None
-    """Parts (Z, Y, X) of a label, as ids, and how they are meant, to what is odd about them; "" where nothing is."""
+    remark: Callable[[Iterable[NDArray], Layout], str] | None = None
+    """Parts (Z, Y, X) of a label, as ids, and how they are meant, to what a user should know of them, or ""."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -78,14 +78,21 @@ def encode_sides(ids: NDArray, layout: Layout) -> NDArray[np.uint8]:
     return split_sides(ids[0], layout)
 
 
-def doubt_sides(slabs: Iterable[NDArray], layout: Layout) -> str:
-    """Return which ids of a label, given in parts (Z, Y, X), have no partner: the other side of their synapse.
+def remark_on_sides(slabs: Iterable[NDArray], layout: Layout) -> str:
+    """Return what a user should know of the ids of a label, given in parts (Z, Y, X); "" where nothing is odd.
+
+    That is which of them have no partner, the other side of their synapse; or that all of them are classes.
 
     Raises:
         VolumeError: If the ids cannot name sides.
     """
-    one_sided = find_one_sided(slabs, layout)
-    return f"one side alone is annotated: {one_sided}" if one_sided.pre or one_sided.post else ""
+    ids = collect_ids(slabs, layout)
+    one_sided = find_one_sided(ids)
+    if one_sided.pre or one_sided.post:
+        return f"warning: one side alone is annotated: {one_sided}"
+    if ids == {PRE, POST}:
+        return "only 0, 1 and 2 occur: read as classes, whose synapses are told apart by connection"
+    return ""
 
 
 def cleft() -> Target:
@@ -109,7 +116,7 @@ def polarity(exclusive: bool = False) -> Target:
         classes: dict[str, tuple[int, ...]] = {"background": (BACKGROUND,), "pre": (PRE,), "post": (POST,)}
     else:
         classes = {"pre": (PRE,), "post": (POST,), "union": (PRE, POST)}
-    return Target(encode_sides, classes, doubt_sides)
+    return Target(encode_sides, classes, remark_on_sides)
 
 
 TARGETS: Mapping[str, Callable[..., Target]] = {

@@ -1,4 +1,4 @@
-"""What is odd about the labels of a run is told before it begins."""
+"""What a user should know of the labels of a run is told before it begins."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ SECTIONS_AT_ONCE = 8
 """How many sections of a label are read together."""
 
 
-def tell_doubts(volumes: Sequence[LabelledSource], target: Target) -> None:
-    """Warn of labels that hold something odd: each file is read once, whole, whatever is cropped out of it.
+def tell_remarks(volumes: Sequence[LabelledSource], target: Target) -> None:
+    """Say what is odd about labels: each file is read once, whole, whatever is cropped out of it.
 
     Args:
         volumes: Of all stages of a run; the same file may occur again.
-        target: What the labels are meant as; many have nothing to doubt, and then nothing is read.
+        target: What the labels are meant as; where it has no remark to make, nothing is read.
 
     Raises:
         VolumeError: If a label cannot be read, or does not mean what the target asks for.
     """
-    if target.doubt is None or not is_first_process():
+    if target.remark is None or not is_first_process():
         return
     labels = {v.whole_label.info.location: v.whole_label for v in volumes if v.whole_label is not None}
     for location, label in labels.items():
         try:
-            doubt = target.doubt(_slabs(label), label.info.layout)
+            remark = target.remark(_slabs(label), label.info.layout)
         except VolumeError as error:
             raise VolumeError(f"{location}: {error}") from error
-        if doubt:
-            say(f"warning: {location}: {doubt}")
+        if remark:
+            say(f"{location}: {remark}")
 
 
 def _slabs(label: VolumeSource) -> Iterator[NDArray]:

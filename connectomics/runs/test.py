@@ -22,7 +22,7 @@ from connectomics.runs.assemble import require_disk
 from connectomics.runs.console import console, quiet_libraries, say
 from connectomics.runs.decode import decode_volume, lists_synapses
 from connectomics.runs.folder import RunFolder, run_of
-from connectomics.runs.labels import tell_doubts
+from connectomics.runs.labels import tell_remarks
 from connectomics.runs.network import TrainedNetwork, load_network
 from connectomics.runs.predict import peak_memory, predict_sections, try_windows
 from connectomics.runs.report import report_results, write_picture
@@ -49,7 +49,7 @@ def test(config: Config, checkpoint: Path | None, fast_dev_run: int = 0) -> RunF
     if checkpoint is None:
         raise CheckpointError("--mode test needs --checkpoint: the trained network, such as .../checkpoints/last.ckpt")
     volumes = open_labelled(config.data.test, "data.test", config.model.in_channels, config.evaluation.enabled)
-    tell_doubts(volumes, build_target(config.data.target))
+    tell_remarks(volumes, build_target(config.data.target))
     saved = read_checkpoint(checkpoint)
     require_same_model(saved, as_plain(config), checkpoint)
     network = load_network(config, saved, checkpoint)

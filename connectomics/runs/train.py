@@ -11,7 +11,7 @@ from connectomics.config import Config, as_plain, dump_config
 from connectomics.data.datamodule import VolumesDataModule
 from connectomics.runs.console import is_first_process, quiet_libraries, say
 from connectomics.runs.folder import RunFolder, new_run, run_of
-from connectomics.runs.labels import tell_doubts
+from connectomics.runs.labels import tell_remarks
 from connectomics.training.checkpoints import read_checkpoint, require_same_model
 from connectomics.training.devices import choose_devices, require_precision
 from connectomics.training.interruption import TrainingInterrupted
@@ -40,7 +40,7 @@ def train(config: Config, checkpoint: Path | None = None, fast_dev_run: int = 0)
     volumes = data.check()
     require_precision(devices, config.optimization.precision, "optimization.precision")
     resumed_step = _check_resumed(config, checkpoint)
-    tell_doubts(volumes, data.target)
+    tell_remarks(volumes, data.target)
     data.setup("fit")
     run = new_run(config.save_path or "") if checkpoint is None else run_of(checkpoint, config.save_path or "")
     if not fast_dev_run:

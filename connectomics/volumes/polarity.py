@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,8 +71,8 @@ class OneSided:
         return " and ".join(parts)
 
 
-def find_one_sided(slabs: Iterable[NDArray], layout: Layout = "main") -> OneSided:
-    """Find the ids of a label whose partner occurs nowhere in it.
+def collect_ids(slabs: Iterable[NDArray], layout: Layout = "main") -> set[int]:
+    """Return the ids of a label, all but the background.
 
     Args:
         slabs: The label in parts, (Z, Y, X) each, as it is stored.
@@ -85,8 +85,13 @@ def find_one_sided(slabs: Iterable[NDArray], layout: Layout = "main") -> OneSide
     for slab in slabs:
         for section, sides in zip(slab, split_sides(slab, layout), strict=True):
             found.update(np.unique(section[sides != 0]).tolist())
-    pre = sorted(i for i in found if i % 2 == 1 and i + 1 not in found)
-    post = sorted(i for i in found if i % 2 == 0 and i - 1 not in found)
+    return found
+
+
+def find_one_sided(ids: Set[int]) -> OneSided:
+    """Find the ids whose partner is not among them."""
+    pre = sorted(i for i in ids if i % 2 == 1 and i + 1 not in ids)
+    post = sorted(i for i in ids if i % 2 == 0 and i - 1 not in ids)
     return OneSided(tuple(pre), tuple(post))
 
 

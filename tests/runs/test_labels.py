@@ -1,4 +1,4 @@
-"""What is odd about a label is told before a run begins."""
+"""What a user should know of a label is told before a run begins."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from connectomics.config.data import TargetConfig, VolumesConfig
 from connectomics.data.targets import build_target
 from connectomics.errors import VolumeError
-from connectomics.runs.labels import tell_doubts
+from connectomics.runs.labels import tell_remarks
 from connectomics.volumes.labelled import LabelledSource, open_labelled
 from connectomics.volumes.write import write_volume
 
@@ -41,34 +41,39 @@ def opened(tmp_path: Path) -> Open:
 def test_an_odd_id_without_an_even_partner_is_named_and_so_is_the_reverse(
     opened: Open, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tell_doubts(opened(1, 2, 7, 12, 2**40 + 1), POLARITY)
+    tell_remarks(opened(1, 2, 7, 12, 2**40 + 1), POLARITY)
     out = capsys.readouterr().out
     assert out.count("\n") == 1
-    assert "syn.h5:/main: one side alone is annotated: pre-synaptic ids 7, 1099511627777 without their partners" in out
-    assert "8, 1099511627778 and post-synaptic id 12 without its partner 11" in out
+    assert "syn.h5:/main: warning: one side alone is annotated: pre-synaptic ids 7, 1099511627777 without" in out
+    assert "their partners 8, 1099511627778 and post-synaptic id 12 without its partner 11" in out
 
 
 def test_a_label_whose_ids_have_partners_is_passed_over_in_silence(
     opened: Open, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tell_doubts(opened(1, 2, 7, 8), POLARITY)
+    tell_remarks(opened(1, 2, 7, 8), POLARITY)
     assert capsys.readouterr().out == ""
 
 
-def test_a_crop_between_the_sides_raises_no_doubt_and_a_file_is_told_once(
+def test_a_label_of_classes_is_told_to_be_read_as_one(opened: Open, capsys: pytest.CaptureFixture[str]) -> None:
+    tell_remarks(opened(1, 2, 1, 2, dtype=np.uint8), POLARITY)
+    assert "syn.h5:/main: only 0, 1 and 2 occur: read as classes" in capsys.readouterr().out
+
+
+def test_a_crop_between_the_sides_raises_no_warning_and_a_file_is_told_once(
     opened: Open, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tell_doubts(opened(1, 2, crops=(":1", "1:")), POLARITY)
+    tell_remarks(opened(1, 2, 7, 8, crops=(":1", "1:")), POLARITY)
     assert capsys.readouterr().out == ""
-    tell_doubts(opened(1, 2, 9, crops=(":1", "1:")), POLARITY)
+    tell_remarks(opened(1, 2, 9, crops=(":1", "1:")), POLARITY)
     assert capsys.readouterr().out.count("9 without its partner 10") == 1
 
 
 def test_a_label_that_cannot_name_sides_is_refused_by_its_file(opened: Open) -> None:
     with pytest.raises(VolumeError, match=r"syn\.h5:/main: the label is float32"):
-        tell_doubts(opened(1, 2, dtype=np.float32), POLARITY)
+        tell_remarks(opened(1, 2, dtype=np.float32), POLARITY)
 
 
 def test_clefts_have_no_partners_to_miss(opened: Open, capsys: pytest.CaptureFixture[str]) -> None:
-    tell_doubts(opened(1, 3), build_target(TargetConfig()))
+    tell_remarks(opened(1, 3), build_target(TargetConfig()))
     assert capsys.readouterr().out == ""

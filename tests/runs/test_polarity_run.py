@@ -157,8 +157,8 @@ def test_a_lonely_side_is_told_before_training_and_before_a_test(
         with h5py.File(polar.parent / f"syn_{name}.h5", "r+") as file:
             file["main"][5, 29, 33] = 77
     run = trained(polar, *INDEPENDENT, "optimization.max_steps=1")
-    assert "syn_train.h5:/main: one side alone is annotated: pre-synaptic id 77 without its partner 78" in (
+    assert "syn_train.h5:/main: warning: one side alone is annotated: pre-synaptic id 77 without its partner 78" in (
         capsys.readouterr().out
     )
     scores_of(polar, run, *INDEPENDENT)
-    assert "syn_test.h5:/main: one side alone is annotated: pre-synaptic id 77" in capsys.readouterr().out
+    assert "syn_test.h5:/main: warning: one side alone is annotated: pre-synaptic id 77" in capsys.readouterr().out
