@@ -2,7 +2,10 @@
 
 
 class UserError(Exception):
-    """Something the user gave cannot be used; the message says what, where, and what to do."""
+    """Something the user gave cannot be used; the message says what, where, and what to do, in one line."""
+
+    def __str__(self) -> str:
+        return " ".join(super().__str__().split())  # what a library says of its errors may have several lines
 
 
 class ConfigError(UserError):
@@ -23,3 +26,7 @@ class DeviceError(UserError):
 
 class PredictionError(UserError):
     """A network gave something that cannot be a prediction."""
+
+
+class DownloadError(UserError):
+    """A file could not be fetched, or is not the one that was meant."""

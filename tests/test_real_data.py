@@ -6,9 +6,14 @@ import numpy as np
 import pytest
 
 from connectomics.config.data import ImageTransformConfig, VolumesConfig
+from connectomics.geometry import Box
 from connectomics.metrics import LabelPair, score_volume
+from connectomics.volumes.alignment.estimate import estimate_alignment
+from connectomics.volumes.alignment.likeness import Likeness
+from connectomics.volumes.alignment.stack import Stack
 from connectomics.volumes.labelled import LabelledSource, measure_image, open_labelled
 from connectomics.volumes.labels import CleftLabel, split_clefts
+from connectomics.volumes.read import open_volume
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "vnc"
 
@@ -44,3 +49,15 @@ def test_grey_values_reach_from_zero_to_one() -> None:
     opened, _ = open_one("im_vnc_train.h5", "syn_vnc_train.h5")
     scaled = measure_image(opened, ImageTransformConfig()).scale(opened.image.read_all())
     assert (scaled.min(), scaled.max()) == (0, 1)
+
+
+@pytest.mark.parametrize("name", ["train", "val", "plus"])
+def test_real_sections_resemble_their_neighbours_more_once_they_are_aligned(name: str) -> None:
+    stack = Stack(open_volume(str(DATA / f"im_vnc_{name}.h5")))
+    alignment = estimate_alignment(stack, range(len(stack)))
+    likeness = Likeness(alignment.table, Box((0, 0, 0), stack.source.shape))
+    for z in range(len(stack)):
+        likeness.compare(z, stack)
+    before, after = likeness.means
+    assert not alignment.bad
+    assert after > before + 0.025

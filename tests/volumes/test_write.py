@@ -138,5 +138,6 @@ def test_a_full_disk_is_one_clear_line_and_no_file(tmp_path: Path, kilobytes) ->
     command = [sys.executable, "-c", textwrap.dedent(script), str(tmp_path / "v.h5"), str(kilobytes * 1024)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "v.h5 cannot be written" in done.stdout
+    assert done.stdout.count("\n") == 1
     assert (done.returncode, done.stderr) == (0, "")
     assert list(tmp_path.iterdir()) == []

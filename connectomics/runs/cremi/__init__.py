@@ -1,0 +1,1 @@
+"""From the CREMI challenge's files to a submission: download, prepare, submit."""

@@ -1,0 +1,179 @@
+"""`cremi.py submit`: from predictions to the files that the challenge reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cc3d
+import numpy as np
+import numpy.typing as npt
+import yaml
+
+from connectomics.config.decoding import DecodingConfig
+from connectomics.decoding import decode
+from connectomics.decoding.size import remove_small
+from connectomics.errors import ConfigError, VolumeError
+from connectomics.geometry import Box, Spacing
+from connectomics.inference.saved import SAVED_TYPES
+from connectomics.runs.console import say
+from connectomics.volumes.alignment.table import ShiftTable
+from connectomics.volumes.attributes import read_attributes
+from connectomics.volumes.challenge.files import official_name
+from connectomics.volumes.challenge.layout import LABELLED_SHAPE, open_sample
+from connectomics.volumes.challenge.prepared import Preparation
+from connectomics.volumes.challenge.submission import check_submission, write_submission
+from connectomics.volumes.read import open_volume, split_location
+from connectomics.volumes.source import VolumeSource
+
+CONNECTIVITY = 26
+"""Voxels of a component share a corner at least."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """How probabilities become clefts."""
+
+    threshold: float = 0.5
+    """From which probability on."""
+    min_size: int = 0
+    """Components of fewer voxels go."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Predicted:
+    """A prediction, and how to bring it back."""
+
+    source: VolumeSource
+    plan: Preparation
+    first: int
+    """Section of the prepared volume that is the first one of the prediction."""
+    spacing_nm: Spacing
+
+
+def choose(tuned: Path | None, threshold: float | None, min_size: int | None) -> Choice:
+    """Return how probabilities become clefts: as the command line says, else as tuning chose, else at 0.5.
+
+    Raises:
+        ConfigError: If `tuned` is no file of settings with `decoding`, or a value of it breaks a rule.
+    """
+    found = Choice() if tuned is None else _read_tuned(tuned)
+    return Choice(found.threshold if threshold is None else threshold, found.min_size if min_size is None else min_size)
+
+
+def _read_tuned(path: Path) -> Choice:
+    try:
+        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"--tuned {path} cannot be read: {error}") from error
+    section = loaded.get("decoding") if isinstance(loaded, dict) else None
+    if not isinstance(section, dict) or "threshold" not in section:
+        raise ConfigError(f"--tuned {path} holds no decoding.threshold; give the file that tune mode wrote")
+    threshold, min_size = section["threshold"], section.get("min_size", 0)
+    if not isinstance(threshold, float) or not 0 < threshold < 1:
+        raise ConfigError(f"{path}: decoding.threshold is {threshold!r}; it must be a number between 0 and 1")
+    if not isinstance(min_size, int) or isinstance(min_size, bool) or min_size < 0:
+        raise ConfigError(f"{path}: decoding.min_size is {min_size!r}; it must be a whole number, 0 or more")
+    return Choice(threshold, min_size)
+
+
+def submit(predictions: Sequence[Path], folder: Path, choice: Choice, prepared: Path | None) -> None:
+    """Write one file for each predicted volume, as the challenge reads it, and read it again.
+
+    Probabilities become a mask, in which the neighbour of a bad section stands in for it; its small components go, the
+    others are numbered, and the sections are put back where they were imaged.
+
+    Args:
+        predictions: Files that test mode wrote.
+        folder: Where the files go.
+        choice: Threshold and size.
+        prepared: Where the images lie that were predicted; None asks the predictions.
+
+    Raises:
+        UserError: If a prediction cannot be used, which is told before any file is written, or one cannot be written.
+    """
+    opened = [_open(path, prepared) for path in predictions]
+    names = [official_name(one.plan.source) for one in opened]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise VolumeError(f"two predictions would both be handed in as {twice[0]}")
+    for one, name in zip(opened, names, strict=True):
+        path = folder / name
+        ids = _number(_decode(one, choice), choice)
+        box = one.plan.box
+        written = write_submission(path, one.plan.undo(lambda z, ids=ids: ids[z]), box.shape, one.spacing_nm)
+        check_submission(path, written, one.spacing_nm)
+        unlike = "" if box.shape == LABELLED_SHAPE else f"; note: a volume of the challenge has {LABELLED_SHAPE} voxels"
+        say(f"{path}: {written.clefts} clefts in {written.shape} voxels, read again and found right{unlike}")
+
+
+def _open(path: Path, prepared: Path | None) -> Predicted:
+    """Open a prediction, and find how its image was made."""
+    source = open_volume(str(path))
+    if source.info.channels != 1 or str(source.info.dtype) not in SAVED_TYPES:
+        raise VolumeError(
+            f"{source.info.location} holds {source.info.channels} channel(s) of {source.info.dtype}; a prediction of "
+            "clefts has one, of float32, float16 or uint8"
+        )
+    location = _image_of(path, prepared)
+    image = open_volume(location, "image", source.info.spacing_nm)
+    plan = _preparation(location, image)
+    spacing = image.info.spacing_nm
+    if spacing is None:
+        raise VolumeError(f"neither {source.info.location} nor {image.info.location} states its voxel size")
+    first, y, x = (
+        round((a - b) / s) for a, b, s in zip(source.info.offset_nm, image.info.offset_nm, spacing, strict=True)
+    )
+    low, high = plan.box.start[0] - plan.origin[0], plan.box.stop[0] - plan.origin[0]
+    whole_plane = (y, x) == (0, 0) and source.shape[1:] == image.shape[1:]
+    if not whole_plane or low < first or first + source.shape[0] < high:
+        raise VolumeError(
+            f"{source.info.location} begins at voxel {(first, y, x)} of {image.info.location}, whose sections {low} to "
+            f"{high - 1} are to be labelled, and has shape {source.shape}; predict the whole image "
+            "(test.data.test.crop=null)"
+        )
+    return Predicted(source, plan, first, spacing)
+
+
+def _image_of(path: Path, prepared: Path | None) -> str:
+    """Return where the image of a prediction lies."""
+    stated = read_attributes(path).get("image")
+    if stated is None:
+        raise VolumeError(f"{path} does not say which image it was made from; give a prediction that test mode wrote")
+    file, dataset = split_location(str(stated))
+    moved = file if prepared is None else prepared / file.name
+    if not moved.exists():
+        raise VolumeError(f"{path} was made from {moved}, which does not exist; --prepared DIR says where it lies")
+    return str(moved) if dataset is None else f"{moved}:{dataset}"
+
+
+def _preparation(location: str, image: VolumeSource) -> Preparation:
+    """Return how an image was prepared; one that was not is as it was imaged."""
+    path, _ = split_location(location)
+    plan = Preparation.stored(read_attributes(path), image.shape) if path.suffix == ".h5" else None
+    if plan is not None:
+        return plan
+    sample = open_sample(location, None, image.info.spacing_nm)
+    return Preparation(ShiftTable.still(image.shape[0]), sample.box, (0, 0, 0), image.shape, path.name)
+
+
+def _decode(one: Predicted, choice: Choice) -> npt.NDArray[np.uint8]:
+    """Return the mask on the grid of the prepared image; a bad section shows that of its stand-in."""
+    saved = SAVED_TYPES[str(one.source.info.dtype)]
+    config = DecodingConfig(threshold=choice.threshold)
+    mask = np.zeros(one.plan.shape, np.uint8)
+    for z in range(one.source.shape[0]):
+        section = one.source.read(Box((z, 0, 0), (z + 1, *one.source.shape[1:])))
+        mask[one.first + z] = decode(saved.restore(section), config)[0]
+    for z in range(len(mask)):
+        shown = one.plan.stand_in(z)
+        if shown != z and 0 <= shown < len(mask):
+            mask[z] = mask[shown]
+    return mask
+
+
+def _number(mask: npt.NDArray[np.uint8], choice: Choice) -> npt.NDArray[np.unsignedinteger]:
+    """Return the ids of the components that are large enough."""
+    large = remove_small(mask.view(np.bool_), choice.min_size, CONNECTIVITY)
+    return cc3d.connected_components(large, connectivity=CONNECTIVITY)
