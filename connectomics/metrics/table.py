@@ -57,6 +57,9 @@ METRICS: Mapping[str, Metric] = {
     "polarity_f1": polarity_f1,
 }
 
+NEED_SIDES = frozenset({"polarity_f1"})
+"""Metrics that mean something only where the ids of a synapse tell its two sides apart."""
+
 
 def score_volume(
     pair: LabelPair, names: Iterable[str], rule: MatchRule | None = None, metrics: Mapping[str, Metric] = METRICS

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from math import prod
 from pathlib import Path
 
+import numpy as np
+
 from connectomics.config import Config
 from connectomics.data.targets import Target, build_target
 from connectomics.decoding import DECODERS, pick_decoder
@@ -17,6 +19,7 @@ from connectomics.inference.blend import PROFILES
 from connectomics.lookup import pick
 from connectomics.losses import Criterion
 from connectomics.metrics import METRICS
+from connectomics.metrics.table import NEED_SIDES
 from connectomics.models import MODELS
 from connectomics.training.optimizers import OPTIMIZERS, SCHEDULERS
 from connectomics.volumes.labelled import LabelledSource
@@ -38,6 +41,11 @@ def check_names(configs: Mapping[str, Config]) -> None:
         _check_channels(config, target)
         for name in config.evaluation.metrics:
             pick(METRICS, name, "evaluation.metrics")
+            if name in NEED_SIDES and not pick_decoder(config.decoding).classes:
+                raise ConfigError(
+                    f"evaluation.metrics is {name!r}, which compares the sides of synapses; decoding.name is "
+                    f"{config.decoding.name!r}, which tells none apart"
+                )
 
 
 def _check_channels(config: Config, target: Target) -> None:
@@ -61,8 +69,10 @@ def _check_activations(config: Config, target: Target) -> None:
     """Refuse probabilities that exclude each other for a target whose channels do not, and the reverse."""
     key = "inference.model.channel_activations"
     build_activations(config.inference.model.channel_activations, config.model.out_channels)
-    for i, entry in enumerate(config.inference.model.channel_activations):
-        if (entry.activation == "softmax") != target.is_exclusive:
+    entries = config.inference.model.channel_activations
+    for i, entry in enumerate(entries):
+        over_all = entry.activation == "softmax" and len(entries) == 1
+        if over_all != target.is_exclusive:
             kind = "classes that exclude each other" if target.is_exclusive else "channels independent of each other"
             must = "softmax over all of them" if target.is_exclusive else "sigmoid"
             raise ConfigError(
@@ -98,7 +108,8 @@ def require_disk(folder: Path, volumes: list[LabelledSource], config: Config) ->
     width = SAVED_TYPES[config.inference.save_dtype].dtype.itemsize * config.model.out_channels
     # Finished sections wait uncompressed, one volume at a time, until their file is whole.
     waiting = max(prod(v.image.shape) * width for v in volumes)
-    needed = waiting + sum(prod(v.image.shape) * (width + 1) for v in volumes)
+    decoded = np.dtype(pick_decoder(config.decoding).dtype).itemsize
+    needed = waiting + sum(prod(v.image.shape) * (width + decoded) for v in volumes)
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise UserError(

@@ -95,6 +95,7 @@ def without_main(folder: Path) -> str:
         (lambda folder: "optimization.scheduler.name=CosineAnealing", "did you mean 'CosineAnnealingLR'"),
         (lambda folder: "optimization.optimizer.name=SGDD", "optimization.optimizer.name is 'SGDD'"),
         (lambda folder: "test.evaluation.metrics=[jacard]", "did you mean 'jaccard'"),
+        (lambda folder: "evaluation.metrics=[polarity_f1]", "decoding.name is 'threshold', which tells none apart"),
         (lambda folder: "inference.window.blending=bum", "did you mean 'bump'"),
         (lambda folder: "data.target.type=clefts", "did you mean 'cleft'"),
         (lambda folder: "decoding.name=treshold", "did you mean 'threshold'"),
