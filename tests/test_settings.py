@@ -21,7 +21,7 @@ from connectomics.runs.cli import main
 from tests.runs.reading import only_run
 
 TUTORIALS = Path(__file__).parents[1] / "tutorials"
-NOT_IN_THE_CREMI_TUTORIAL = {"system.num_processes"}
+NOT_IN_A_TUTORIAL = {"system.num_processes"}
 
 
 def sections(schema: type, key: str = "") -> Iterator[tuple[type, str, str]]:
@@ -104,12 +104,13 @@ def test_a_tutorial_loads_in_every_mode(path: Path) -> None:
     assert set(load_configs(path)) == {"train", "tune", "test"}
 
 
-def test_the_cremi_tutorial_names_every_setting() -> None:
-    tree = yaml.safe_load((TUTORIALS / "syn_cremi.yaml").read_text())
+@pytest.mark.parametrize("name", ["syn_cremi", "syn_em_r50"])
+def test_a_benchmark_tutorial_names_every_setting(name: str) -> None:
+    tree = yaml.safe_load((TUTORIALS / f"{name}.yaml").read_text())
     named: set[str] = {"experiment_name", "save_path"}
     for stage in ("default", "train", "test"):
         named |= set(_keys(tree[stage]))
-    wanted = set(SETTINGS.values()) - NOT_IN_THE_CREMI_TUTORIAL
+    wanted = set(SETTINGS.values()) - NOT_IN_A_TUTORIAL
     assert wanted <= named
 
 
