@@ -8,12 +8,13 @@ import pytest
 from connectomics.config.data import ImageTransformConfig, VolumesConfig
 from connectomics.geometry import Box
 from connectomics.metrics import LabelPair, score_volume
-from connectomics.volumes.alignment.estimate import estimate_alignment
+from connectomics.volumes.alignment.estimate import Alignment, estimate_alignment
 from connectomics.volumes.alignment.likeness import Likeness
 from connectomics.volumes.alignment.stack import Stack
 from connectomics.volumes.labelled import LabelledSource, measure_image, open_labelled
 from connectomics.volumes.labels import CleftLabel, split_clefts
 from connectomics.volumes.read import open_volume
+from connectomics.volumes.source import ArraySource
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "vnc"
 
@@ -61,3 +62,26 @@ def test_real_sections_resemble_their_neighbours_more_once_they_are_aligned(name
     before, after = likeness.means
     assert not alignment.bad
     assert after > before + 0.025
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_real_sections_that_are_moved_and_spoilt_are_found(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    whole = open_volume(str(DATA / "im_vnc_train.h5")).read_all()[0]
+    moved = np.clip(np.cumsum(rng.integers(-40, 41, (20, 2)) * (rng.random((20, 1)) < 0.3), axis=0), -80, 80)
+
+    def imaged(shifts: np.ndarray) -> np.ndarray:
+        cuts = [np.s_[z, 80 - y : 432 - y, 80 - x : 944 - x] for z, (y, x) in enumerate(shifts.tolist())]
+        return np.stack([whole[cut] for cut in cuts])
+
+    def estimate(voxels: np.ndarray) -> Alignment:
+        return estimate_alignment(Stack(ArraySource.of(voxels)), range(20))
+
+    wrong = estimate(imaged(moved)).table.shifts - estimate(imaged(0 * moved)).table.shifts - moved
+    assert np.abs(wrong - np.median(wrong, axis=0)).max() <= 3
+    spoilt = imaged(moved)
+    spoilt[7] = rng.normal(170, 20, spoilt[7].shape).clip(0, 255)
+    spoilt[12, :, 300:340] = 0  # a crack
+    spoilt[15] = spoilt[15] // 5 + 100  # hardly any contrast
+    spoilt[16] = spoilt[16][:, ::-1]  # another place
+    assert set(estimate(spoilt).bad) == {7, 15, 16}

@@ -80,34 +80,57 @@ class Challenge:
 
 def write_challenge(
     path: Path, rng: np.random.Generator, shape: ZYX = (40, 320, 320),
-    box: tuple[ZYX, ZYX] = ((8, 96, 96), (25, 128, 128)), jump: int = 20, drift: int = 100, labelled: bool = True,
+    box: tuple[ZYX, ZYX] = ((8, 96, 96), (25, 128, 128)), jump: int = 20, drift: int = 100,
+    labelled: bool = True, cell: float = 8.0,
 ) -> Challenge:  # fmt: skip
     """Write a padded volume as the challenge does: raw, and the clefts of a box in its middle.
 
     Three sections are bad (noise, blank, another place altogether), one has a crack. A cleft has the id 0, and some
-    voxels are left out by the challenge.
+    voxels are left out by the challenge. Only a few sections are in memory at a time.
     """
     start, extent = box
     shifts = draw_shifts(shape[0], jump, drift, rng)
-    raw = np.stack(list(draw_tissue(shape, shifts, rng)))
     bad = (start[0] + 3, start[0] + 13, start[0] + 14)
-    raw[bad[0]] = rng.normal(180, 6, shape[1:]).clip(0, 255)
-    raw[bad[1]] = 128
-    raw[bad[2]] = raw[bad[2]][::-1, ::-1]
-    crack = start[0] + 8
-    raw[crack, :, shape[2] // 2 : shape[2] // 2 + shape[2] // 16] = 10
-    labels = np.full(extent, CREMI_BACKGROUND, np.uint64)
-    for number in range(30):
-        z, y, x = (int(rng.integers(0, n - m)) for n, m in zip(extent, (3, 6, 14), strict=True))
-        labels[z : z + 3, y : y + 6, x : x + 14] = number
-    labels[0, :5] = EXCLUDED
+    labels = draw_labels(extent, rng)
     with h5py.File(path, "w") as file:
         file.attrs["file_format"] = "0.2"
-        file.create_dataset("volumes/raw", data=raw, chunks=(8, 64, 64), compression="gzip").attrs["resolution"] = (
-            SPACING
-        )
+        raw = file.create_dataset("volumes/raw", shape, np.uint8, chunks=(8, 64, 64), compression="gzip")
+        raw.attrs["resolution"] = SPACING
+        for z, slab in draw_slabs(shape, shifts, bad, start[0] + 8, rng, cell):
+            raw[z : z + len(slab)] = slab
         if labelled:
             clefts = file.create_dataset("volumes/labels/clefts", data=labels, chunks=(8, 64, 64), compression="gzip")
             clefts.attrs["resolution"] = SPACING
             clefts.attrs["offset"] = np.multiply(start, SPACING)
     return Challenge(path, shifts, bad, labels, start)
+
+
+def draw_slabs(
+    shape: ZYX, shifts: NDArray[np.int64], bad: tuple[int, int, int], crack: int, rng: np.random.Generator, cell: float
+) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """Yield the sections of a challenge volume, eight at a time, with the number of the first."""
+    slab: list[NDArray[np.uint8]] = []
+    for z, section in enumerate(draw_tissue(shape, shifts, rng, cell)):
+        if z == bad[0]:
+            section = rng.normal(180, 6, section.shape).clip(0, 255).astype(np.uint8)
+        elif z == bad[1]:
+            section = np.full_like(section, 128)
+        elif z == bad[2]:
+            section = section[::-1, ::-1]
+        elif z == crack:
+            section = section.copy()
+            section[:, shape[2] // 2 : shape[2] // 2 + shape[2] // 16] = 10
+        slab.append(section)
+        if len(slab) == 8 or z == shape[0] - 1:
+            yield z + 1 - len(slab), np.stack(slab)
+            slab = []
+
+
+def draw_labels(extent: ZYX, rng: np.random.Generator) -> NDArray[np.uint64]:
+    """Return labels as they lie in a challenge file: boxes for clefts, one with the id 0, and some voxels left out."""
+    labels = np.full(extent, CREMI_BACKGROUND, np.uint64)
+    for number in range(30):
+        z, y, x = (int(rng.integers(0, n - m)) for n, m in zip(extent, (3, 6, 14), strict=True))
+        labels[z : z + 3, y : y + 6, x : x + 14] = number
+    labels[0, :5] = EXCLUDED
+    return labels

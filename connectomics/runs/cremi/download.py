@@ -20,7 +20,7 @@ def download(what: Sequence[str], folder: Path, url: str | None, trust_first: bo
 
     Args:
         what: Names in `SETS`; none is the padded training and test volumes.
-        folder: Where they go; an archive is unpacked into a folder of its name beside it.
+        folder: Where they go; an archive is unpacked into a folder beside it, unless that is there.
         url: A mirror.
         trust_first: Take files that neither a digest nor a certificate vouches for.
 
@@ -30,12 +30,12 @@ def download(what: Sequence[str], folder: Path, url: str | None, trust_first: bo
     """
     wanted = [name for entry in what or ("train", "test") for name in pick(SETS, entry, "what to download")]
     for name in dict.fromkeys(wanted):
+        remote = FILES[name]
         with _bar(name) as on_progress:
-            fetched = fetch(FILES[name], folder, url, trust_first, on_progress)
+            fetched = fetch(remote, folder, url, trust_first, on_progress)
         say(_describe(fetched))
-        target = folder / fetched.path.stem
-        if fetched.path.suffix == ".zip" and not target.exists():
-            say(f"{target}: {len(unpack(fetched.path, target))} files unpacked")
+        if remote.folder is not None and not (folder / remote.folder).exists():
+            say(f"{folder / remote.folder}: {len(unpack(fetched.path, folder / remote.folder))} file(s) unpacked")
 
 
 def _describe(fetched: Fetched) -> str:

@@ -105,6 +105,7 @@ def _align(sample: Sample, name: str, table: ShiftTable | None, wishes: Wishes) 
     if wishes.no_align:
         return Alignment(ShiftTable.still(sample.raw.shape[0]), {})
     box = sample.box
+    say(f"{name}: comparing {sample.raw.shape[0]} sections with their neighbours")
     with _Progress(f"{name}: comparing sections", sample.raw.shape[0]) as progress:
         return estimate_alignment(
             Stack(sample.raw), range(box.start[0], box.stop[0]), lambda done, total: progress.update(done)

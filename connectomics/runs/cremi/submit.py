@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,6 @@ import yaml
 
 from connectomics.config.decoding import DecodingConfig
 from connectomics.decoding import decode
-from connectomics.decoding.size import remove_small
 from connectomics.errors import ConfigError, VolumeError
 from connectomics.geometry import Box, Spacing
 from connectomics.inference.saved import SAVED_TYPES
@@ -100,9 +99,9 @@ def submit(predictions: Sequence[Path], folder: Path, choice: Choice, prepared: 
         raise VolumeError(f"two predictions would both be handed in as {twice[0]}")
     for one, name in zip(opened, names, strict=True):
         path = folder / name
-        ids = _number(_decode(one, choice), choice)
+        read_ids = _number(_decode(one, choice), choice)
         box = one.plan.box
-        written = write_submission(path, one.plan.undo(lambda z, ids=ids: ids[z]), box.shape, one.spacing_nm)
+        written = write_submission(path, one.plan.undo(read_ids), box.shape, one.spacing_nm)
         check_submission(path, written, one.spacing_nm)
         unlike = "" if box.shape == LABELLED_SHAPE else f"; note: a volume of the challenge has {LABELLED_SHAPE} voxels"
         say(f"{path}: {written.clefts} clefts in {written.shape} voxels, read again and found right{unlike}")
@@ -173,7 +172,11 @@ def _decode(one: Predicted, choice: Choice) -> npt.NDArray[np.uint8]:
     return mask
 
 
-def _number(mask: npt.NDArray[np.uint8], choice: Choice) -> npt.NDArray[np.unsignedinteger]:
-    """Return the ids of the components that are large enough."""
-    large = remove_small(mask.view(np.bool_), choice.min_size, CONNECTIVITY)
-    return cc3d.connected_components(large, connectivity=CONNECTIVITY)
+def _number(mask: npt.NDArray[np.uint8], choice: Choice) -> Callable[[int], npt.NDArray[np.uint32]]:
+    """Return what gives the ids of the components in a section, (Y, X), 0 where there is none that is large enough."""
+    ids, number = cc3d.connected_components(mask, connectivity=CONNECTIVITY, return_N=True)
+    voxels = np.zeros(number + 1, np.int64)
+    for section in ids:
+        voxels += np.bincount(section.reshape(-1), minlength=number + 1)
+    names = np.where(voxels >= choice.min_size, np.arange(number + 1), 0).astype(np.uint32)
+    return lambda z: names[ids[z]]

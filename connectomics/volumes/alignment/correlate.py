@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,9 @@ from connectomics.volumes.alignment.views import SectionView, fading
 
 CANDIDATES = 4
 """Peaks of the coarse correlation that are tried out."""
+
+ELSEWHERE = 8
+"""Pixels of the coarse view from which on a displacement is another one."""
 
 TILE = 512
 """Side of the tiles of which the fine correlation is the sum, in pixels."""
@@ -38,7 +42,9 @@ class Displacement:
     x: float
     """And further right."""
     similarity: float
-    """Correlation of the coarse textures when that is undone, from -1 to 1."""
+    """Correlation of the coarse textures when that is undone, from -1 to 1; less where little of both is in view."""
+    chance: float
+    """What the best displacement elsewhere reaches: sections that have nothing in common get as far."""
 
 
 def find_displacement(first: SectionView, second: SectionView) -> Displacement:
@@ -54,13 +60,14 @@ def find_displacement(first: SectionView, second: SectionView) -> Displacement:
     surface = fft.irfft2(
         _phases(first.spectrum, second.spectrum, first.coarse.shape, COARSE_BAND), s=first.coarse.shape
     )
-    tried = [(similarity(first.coarse, second.coarse, at), at) for at in _peaks(surface)]
+    tried = [(_evidence(first, second, at), at) for at in _peaks(surface)]
     alike, (y, x) = max(tried)
+    elsewhere = [other for other, at in tried if max(abs(at[0] - y), abs(at[1] - x)) > ELSEWHERE]
     factor = first.factor
     fine = _refine(first.fine, second.fine, (y * factor, x * factor), reach=2 * factor + 2)
     if factor > 1:
-        alike = max(alike, similarity(first.coarse, second.coarse, (round(fine[0] / factor), round(fine[1] / factor))))
-    return Displacement(*fine, alike)
+        alike = max(alike, _evidence(first, second, (round(fine[0] / factor), round(fine[1] / factor))))
+    return Displacement(*fine, alike, max(elsewhere, default=0.0))
 
 
 def similarity(first: NDArray, second: NDArray, displacement: tuple[int, int]) -> float:
@@ -74,6 +81,12 @@ def similarity(first: NDArray, second: NDArray, displacement: tuple[int, int]) -
     a, b = (part.astype(np.float32, copy=False) - part.mean(dtype=np.float32) for part in (a, b))
     norm = float(np.sqrt(np.vdot(a, a) * np.vdot(b, b)))
     return float(np.vdot(a, b)) / norm if norm > 0 else 0.0
+
+
+def _evidence(first: SectionView, second: SectionView, displacement: tuple[int, int]) -> float:
+    """Return the similarity, less where chance reaches further, since fewer pixels are compared."""
+    common = prod(1 - min(1.0, abs(d) / n) for d, n in zip(displacement, first.coarse.shape, strict=True))
+    return similarity(first.coarse, second.coarse, displacement) * sqrt(common)
 
 
 def _phases(first: NDArray, second: NDArray, shape: tuple[int, ...], band: float) -> NDArray[np.complex64]:

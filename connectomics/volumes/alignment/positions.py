@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +24,10 @@ LEAST_SIMILARITY = 0.15
 """Of neighbouring sections, in the middle of the stack's own distribution; below it there is nothing to align by."""
 
 RELATIVE_SIMILARITY = 0.4
-"""A section that resembles its neighbours less than this share of what is usual is bad."""
+"""A section that has less than this share in common with its neighbours of what is usual, beyond chance, is bad."""
+
+LEAST_SIGNAL = 0.2
+"""What sections so far apart usually have in common beyond chance, for it to say whether one of them is bad."""
 
 RELATIVE_CONTRAST = 0.5
 """A section with less than this share of the contrast around it is bad, or with more than its inverse."""
@@ -72,7 +75,8 @@ def solve_positions(count: int, pairs: Sequence[Pair], bad: Mapping[int, str]) -
     measured = np.zeros((len(first), 2))
     measured[: len(used)] = np.reshape([(p.displacement.y, p.displacement.x) for p in used], (-1, 2))
     trust = np.full(len(first), HOLD)
-    trust[: len(used)] = [max(p.displacement.similarity, 1e-3) ** 3 for p in used]
+    chance = usual_chance(pairs)
+    trust[: len(used)] = [max(p.displacement.similarity - chance, 1e-3) ** 3 for p in used]
     positions = np.zeros((count, 2))
     weights = trust
     for step in range(ROUNDS):
@@ -115,7 +119,7 @@ def find_bad_sections(contrasts: Sequence[float], pairs: Sequence[Pair], name: s
         VolumeError: If the sections do not resemble one another at all.
     """
     bad = {}
-    usual = _usual_similarity(pairs)
+    usual, chance = _usual_similarity(pairs), usual_chance(pairs)
     if usual and usual[1] < LEAST_SIMILARITY:
         raise VolumeError(
             f"{name}: its sections do not resemble one another (correlation {usual[1]:.2f}), so nothing says how they "
@@ -126,12 +130,27 @@ def find_bad_sections(contrasts: Sequence[float], pairs: Sequence[Pair], name: s
         if contrast < RELATIVE_CONTRAST * around or contrast > around / RELATIVE_CONTRAST:
             bad[z] = f"contrast {contrast:.1f}, around it {around:.1f}"
     for z in range(len(contrasts)):
-        shares = sorted(p.displacement.similarity / usual[p.distance] for p in pairs
-                        if z in (p.first, p.second) and not bad.keys() & {p.first, p.second})  # fmt: skip
+        shares = sorted(_shares(z, [p for p in pairs if not bad.keys() & {p.first, p.second}], usual, chance))
         # The second best, since two bad sections may resemble each other.
-        if z not in bad and shares and (share := shares[max(0, len(shares) - 2)]) < RELATIVE_SIMILARITY:
+        if shares and (share := shares[max(0, len(shares) - 2)]) < RELATIVE_SIMILARITY:
             bad[z] = f"resembles its neighbours by {max(share, 0.0):.0%} of what is usual"
     return bad
+
+
+def usual_chance(pairs: Sequence[Pair]) -> float:
+    """Return how similar two sections usually look where they have nothing in common."""
+    return float(np.median([pair.displacement.chance for pair in pairs])) if pairs else 0.0
+
+
+def _shares(z: int, pairs: Sequence[Pair], usual: Mapping[int, float], chance: float) -> Iterator[float]:
+    """Yield, for the sections that a section was compared with, how much of what is usual it has in common with each.
+
+    Those that lie so far apart that chance looks alike say nothing.
+    """
+    for pair in pairs:
+        expected = usual[pair.distance] - chance
+        if z in (pair.first, pair.second) and expected >= LEAST_SIGNAL:
+            yield (pair.displacement.similarity - chance) / expected
 
 
 def _usual_similarity(pairs: Sequence[Pair]) -> dict[int, float]:

@@ -18,6 +18,8 @@ class RemoteFile:
     """What the name is appended to."""
     sha256: str | None = None
     """Digest that it must have; None where none is known."""
+    folder: str | None = None
+    """Folder that an archive is unpacked into; None for a file that is none."""
 
 
 _DIGESTS = {
@@ -34,8 +36,8 @@ _TEST = [f"sample_{sample}{padded}_20160601.hdf" for padded in ("", "_padded") f
 FILES: Mapping[str, RemoteFile] = {
     **{name: RemoteFile(name, OFFICIAL, digest) for name, digest in _DIGESTS.items()},
     **{name: RemoteFile(name, OFFICIAL) for name in _TEST},
-    "cremi.zip": RemoteFile("cremi.zip", RHOANA),
-    "jwr15_synapse.zip": RemoteFile("jwr15_synapse.zip", RHOANA),
+    "cremi.zip": RemoteFile("cremi.zip", RHOANA, folder="cremi"),
+    "jwr15_synapse.zip": RemoteFile("jwr15_synapse.zip", RHOANA, folder="jwr15"),
 }
 """Every file that is known."""
 

@@ -1,8 +1,10 @@
 """Whatever cannot be used gives one clear line and status 2, and leaves nothing half-written."""
 
+import io
 import resource
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -175,6 +177,18 @@ def test_downloads_by_the_command_line(tmp_path: Path, capsys: pytest.CaptureFix
         assert "is there already; SHA-256 verified" in capsys.readouterr().out
         assert "did you mean 'corrected'" in refused(capsys, "download", "corected", *common)
         assert "404" in refused(capsys, "download", "sample_A_20160501.hdf", *common)
+
+
+def test_an_archive_is_unpacked_into_a_folder_beside_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as opened:
+        opened.writestr("im_A.h5", b"voxels")
+    with serve(Behaviour({"cremi.zip": archive.getvalue()})) as url:
+        for _ in range(2):  # the second time all of it is there
+            assert main(["download", "corrected", "--out", str(tmp_path), "--url", url, "--trust-first"]) == 0
+    assert (tmp_path / "cremi" / "im_A.h5").read_bytes() == b"voxels"
+    assert {path.name for path in tmp_path.iterdir()} == {"cremi.zip", "cremi.zip.sha256", "cremi"}
+    assert "1 file(s) unpacked" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

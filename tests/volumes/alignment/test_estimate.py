@@ -69,6 +69,24 @@ def test_a_stack_without_displacements_stays_as_it_is() -> None:
     assert np.abs(alignment.table.shifts).max() <= 1
 
 
+@pytest.mark.parametrize("shape", [(1, 64, 64), (2, 40, 200), (3, 17, 90)])
+def test_stacks_of_few_or_small_sections_are_aligned_too(shape: tuple[int, int, int]) -> None:
+    section = next(draw_tissue((1, *shape[1:]), np.zeros((1, 2), np.int64), np.random.default_rng(7)))
+    alignment = estimate_alignment(stack_of(np.broadcast_to(section, shape)), range(shape[0]))
+    assert not alignment.bad
+    assert not alignment.table.shifts.any()
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32, np.float64])
+def test_grey_values_of_any_type_give_the_same_shifts(dtype: type) -> None:
+    shifts = np.array([[0, 0], [5, -7], [-9, 3], [2, 2]])
+    voxels = np.stack(list(draw_tissue((4, 200, 220), shifts, np.random.default_rng(8))))
+    expected = estimate_alignment(stack_of(voxels), range(4)).table.shifts
+    found = estimate_alignment(stack_of(voxels.astype(dtype) * dtype(3)), range(4)).table.shifts
+    assert np.abs(expected - expected[0] - shifts).max() <= 1
+    assert np.abs(found - expected).max() <= 1
+
+
 def test_memory_does_not_grow_with_the_number_of_sections() -> None:
     section = next(draw_tissue((1, 256, 256), np.zeros((1, 2), np.int64), np.random.default_rng(6)))
     peaks = []
@@ -83,7 +101,7 @@ def test_memory_does_not_grow_with_the_number_of_sections() -> None:
 
 def pairs_of(positions: np.ndarray, similarity: float = 0.8) -> list[Pair]:
     return [
-        Pair(a, b, Displacement(*(positions[b] - positions[a]).tolist(), similarity))
+        Pair(a, b, Displacement(*(positions[b] - positions[a]).tolist(), similarity, 0.05))
         for a in range(len(positions))
         for b in range(a + 1, min(a + 5, len(positions)))
     ]
@@ -100,7 +118,9 @@ def test_a_few_wrong_displacements_are_outvoted() -> None:
     positions = rng.uniform(-300, 300, (30, 2))
     pairs = pairs_of(positions)
     for at in rng.choice(len(pairs), len(pairs) // 8, replace=False):
-        pairs[at] = Pair(pairs[at].first, pairs[at].second, Displacement(*rng.uniform(-200, 200, 2).tolist(), 0.8))
+        pairs[at] = Pair(
+            pairs[at].first, pairs[at].second, Displacement(*rng.uniform(-200, 200, 2).tolist(), 0.8, 0.05)
+        )
     solved = solve_positions(30, pairs, {})
     np.testing.assert_allclose(solved - solved[0], positions - positions[0], atol=0.5)
 
@@ -119,7 +139,7 @@ def test_two_bad_sections_that_resemble_each_other_are_found() -> None:
         both = {pair.first, pair.second}
         return 0.9 if both == {6, 7} else 0.05 if both & {6, 7} else 0.8 / pair.distance
 
-    pairs = [Pair(p.first, p.second, Displacement(0, 0, alike(p))) for p in pairs_of(np.zeros((16, 2)))]
+    pairs = [Pair(p.first, p.second, Displacement(0, 0, alike(p), 0.05)) for p in pairs_of(np.zeros((16, 2)))]
     assert set(find_bad_sections([20.0] * 16, pairs, "stack")) == {6, 7}
 
 
