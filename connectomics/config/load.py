@@ -149,10 +149,14 @@ def _assign(tree: Tree, segments: list[str], value: Any, place: str, origins: Or
     node: Any = tree
     key = ".".join(segments)
     for depth, segment in enumerate(segments[:-1]):
-        inside_list = isinstance(node, list)
-        node = node[_position(node, segments, depth)] if inside_list else node.setdefault(segment, {})
+        before = ".".join(segments[: depth + 1])
+        if isinstance(node, list):
+            node = node[_position(node, segments, depth)]
+        else:
+            if segment not in node:
+                origins.note(before, f"{place}{before}")
+            node = node.setdefault(segment, {})
         if not isinstance(node, dict | list):
-            before = ".".join(segments[: depth + 1])
             raise ConfigError(f"{place}{key} is not a setting; {before} holds a value, no settings of its own")
     if isinstance(node, list):
         node[_position(node, segments, len(segments) - 1)] = value

@@ -70,6 +70,8 @@ def test_an_entry_of_a_list_is_set_by_its_number(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "says"),
     [
+        ("optimizaton.max_steps=3", "command line: optimizaton is not a known setting; did you mean 'optimization'?"),
+        ("model.rsunt.filters=[1]", "command line: model.rsunt is not a known setting; did you mean 'rsunet'?"),
         ("model.rsunet.filers=[1]", "command line: model.rsunet.filers is not a known setting; did you mean 'filters'"),
         ("model.rsunet.width=[1]", "command line: model.rsunet.width is not a setting here; the only key for this is "
                                    "model.rsunet.filters"),
