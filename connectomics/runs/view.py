@@ -50,6 +50,8 @@ class Layer:
     """Which channel of a prediction."""
     classes: int = 1
     """Of kind "classes": how many parts an object has; id n (k - 1) + c is part c of object k."""
+    color: int | None = None
+    """Which of `CHANNEL_COLORS` a prediction has, that of its part; None has the colour of a single channel."""
 
     @property
     def offset(self) -> ZYX:
@@ -119,7 +121,7 @@ def find_layers(results: Path, name: str) -> list[Layer]:
         layers += _id_layers("label", open_volume(stated["label"], "label", spacing), spacing, parts)
     prediction = results / f"test_{name}_prediction{suffix}"
     if prediction.exists():
-        layers += _channel_layers(open_volume(str(prediction)), read_attributes(prediction), spacing)
+        layers += _channel_layers(open_volume(str(prediction)), read_attributes(prediction), spacing, parts)
     return layers + _id_layers("mask", mask, spacing, parts)
 
 
@@ -131,12 +133,19 @@ def _id_layers(kind: Kind, ids: VolumeSource, spacing: Spacing, parts: str) -> l
     return layers
 
 
-def _channel_layers(prediction: VolumeSource, stated: Mapping[str, Any], spacing: Spacing) -> list[Layer]:
-    """Return a layer for each channel of a prediction, by its name where the file tells it."""
+def _channel_layers(prediction: VolumeSource, stated: Mapping[str, Any], spacing: Spacing, parts: str) -> list[Layer]:
+    """Return a layer for each channel of a prediction, by its name where the file tells it, in its part's colour."""
     count = prediction.info.channels
+    if count == 1:
+        return [Layer("prediction", prediction, spacing, "prediction")]
     names = stated["channels"].split(", ") if "channels" in stated else [str(channel) for channel in range(count)]
-    titles = ["prediction"] if count == 1 else [f"prediction: {name}" for name in names]
-    return [Layer("prediction", prediction, spacing, title, channel) for channel, title in enumerate(titles)]
+    known = [part for part in parts.split(", ") if part in names]
+    order = known + [name for name in names if name not in known]
+    colors = [order.index(name) % len(CHANNEL_COLORS) for name in names]
+    return [
+        Layer("prediction", prediction, spacing, f"prediction: {name}", channel, color=color)
+        for channel, (name, color) in enumerate(zip(names, colors, strict=True))
+    ]
 
 
 def fill_viewer(state: neuroglancer.ViewerState, layers: Sequence[Layer]) -> None:
@@ -145,31 +154,30 @@ def fill_viewer(state: neuroglancer.ViewerState, layers: Sequence[Layer]) -> Non
 
     spacing = layers[0].spacing_nm
     state.dimensions = ng.CoordinateSpace(names=["x", "y", "z"], units="nm", scales=spacing[::-1])
-    channels = sum(layer.kind == "prediction" for layer in layers)
     for layer in layers:
         axes = ng.CoordinateSpace(names=["z", "y", "x"], units="nm", scales=layer.spacing_nm)
         kind = "image" if layer.kind in ("raw", "prediction") else "segmentation"
         local = ng.LocalVolume(LazyVoxels(layer), axes, volume_type=kind, voxel_offset=layer.offset, downsampling="2d")
-        state.layers[layer.name] = _as_shown(layer, local, channels)
+        state.layers[layer.name] = _as_shown(layer, local)
     mask = next(layer for layer in layers if layer.kind == "mask")
     middle = [o + n / 2 for o, n in zip(mask.offset, mask.source.shape, strict=True)]
     state.position = middle[::-1]
     state.layout = "xy"
 
 
-def _as_shown(layer: Layer, local: neuroglancer.LocalVolume, channels: int) -> neuroglancer.Layer:
-    """Return a layer in its colours; a prediction has `channels` of them."""
+def _as_shown(layer: Layer, local: neuroglancer.LocalVolume) -> neuroglancer.Layer:
+    """Return a layer in its colours."""
     import neuroglancer as ng
 
-    colors = dict(enumerate(CHANNEL_COLORS, 1))
     if layer.kind == "raw":
         return ng.ImageLayer(source=local)
     if layer.kind == "prediction":
-        color = colors[layer.channel % len(colors) + 1]
-        parts = HEAT_COLOR if channels == 1 else ", ".join(f"{value / 255:.3f}" for value in color)
-        return ng.ImageLayer(source=local, shader=HEAT % parts)
+        color = HEAT_COLOR
+        if layer.color is not None:
+            color = ", ".join(f"{value / 255:.3f}" for value in CHANNEL_COLORS[layer.color])
+        return ng.ImageLayer(source=local, shader=HEAT % color)
     if layer.kind == "classes":
-        hexes = {part: "#{:02x}{:02x}{:02x}".format(*color) for part, color in colors.items()}
+        hexes = {part: "#{:02x}{:02x}{:02x}".format(*color) for part, color in enumerate(CHANNEL_COLORS, 1)}
         return ng.SegmentationLayer(source=local, selected_alpha=0.35, segment_colors=hexes)
     own = {} if layer.kind == "label" else {"segment_default_color": "#ff8a1f"}
     return ng.SegmentationLayer(source=local, selected_alpha=0.35, **own)

@@ -71,6 +71,21 @@ def test_several_channels_are_a_layer_each_and_parts_of_objects_are_told(results
     assert layers["mask: pre, post"][0:1, 0:1, 0:3].tolist() == [[[0, 1, 2]]]
 
 
+@pytest.mark.parametrize(
+    ("channels", "colors"), [("pre, post, union", [0, 1, 2]), ("background, pre, post", [2, 0, 1])]
+)
+def test_a_channel_has_the_colour_of_its_part_wherever_it_stands(
+    results: Path, channels: str, colors: list[int]
+) -> None:
+    grid = {"resolution": np.array(SPACING), "offset": np.zeros(3)}
+    write_volume(
+        results / "test_im_A_prediction.h5", np.zeros((3, 4, 30, 34), np.float32), grid | {"channels": channels}
+    )
+    write_volume(results / "test_im_A_mask.h5", np.zeros((4, 30, 34), np.uint64), grid | {"classes": "pre, post"})
+    layers = find_layers(results, "im_A")
+    assert [layer.color for layer in layers if layer.kind == "prediction"] == colors
+
+
 def test_a_folder_without_results_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert view([str(tmp_path)]) == 2
     assert "holds no test_*_mask file" in capsys.readouterr().err
