@@ -130,7 +130,28 @@ def synapse_f1(pair: MaskPair, rule: MatchRule | None = None) -> float:
 
 def _find_candidates(predicted: Components, truth: Components, rule: MatchRule) -> _Candidates:
     """Return the pairs that the rule allows."""
-    keys, shared = _count_shared_voxels(predicted, truth)
+    return _allow(*_count_shared_voxels(predicted, truth), predicted, truth, rule)
+
+
+def count_matches(
+    keys: NDArray[np.int64], shared: NDArray[np.int64], predicted: Components, truth: Components, rule: MatchRule
+) -> int:
+    """Return how many components are matched, as `match_components` does, where their overlaps are known already.
+
+    Args:
+        keys: For each overlapping pair `predicted * len(truth) + truth`, indices from 0, ascending, (N,).
+        shared: The voxels that it shares, (N,).
+        predicted: The predicted components; their `shared` is not looked at.
+        truth: The annotated ones, likewise.
+        rule: Which components may be matched.
+    """
+    return len(_match(_allow(keys, shared, predicted, truth, rule), rule))
+
+
+def _allow(
+    keys: NDArray[np.int64], shared: NDArray[np.int64], predicted: Components, truth: Components, rule: MatchRule
+) -> _Candidates:
+    """Return the pairs that the rule allows, of those that overlap and, when it has a distance, all that are close."""
     if rule.max_distance_nm is not None:
         close = _find_close(predicted, truth, rule.max_distance_nm)
         keys, where = np.unique(np.concatenate([keys, close]), return_inverse=True)
