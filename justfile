@@ -13,6 +13,10 @@ train config *overrides:
 test config checkpoint *overrides:
     {{python}} scripts/main.py --config {{config}} --mode test --checkpoint {{checkpoint}} {{overrides}}
 
+# The threshold that scores best on the validation volumes: just tune tutorials/syn_cremi.yaml RUN/checkpoints/last.ckpt
+tune config checkpoint *overrides:
+    {{python}} scripts/main.py --config {{config}} --mode tune --checkpoint {{checkpoint}} {{overrides}}
+
 # A picture of training patches before and after each augmentation: just preview tutorials/syn_cremi.yaml
 preview config *overrides:
     {{python}} scripts/main.py --config {{config}} --preview 6 {{overrides}}

@@ -84,6 +84,7 @@ def test_every_setting_is_read_by_code(small: Path, read_settings: set[str]) -> 
     assert main(["--config", str(small), "--mode", "test", "--checkpoint", str(last), *group]) == 0
     for name in DECODERS:
         decode(np.zeros((3, 1, 2, 2), np.float32), DecodingConfig(name=name))
+    assert main(["--config", str(small), "--mode", "tune", "--checkpoint", str(last), *group]) == 0
     switches = {f"data.augmentation.{name}.enabled" for name in AUGMENTATIONS}
     assert set(SETTINGS.values()) - read_settings - switches == set()
 
@@ -108,7 +109,7 @@ def test_a_tutorial_loads_in_every_mode(path: Path) -> None:
 def test_a_benchmark_tutorial_names_every_setting(name: str) -> None:
     tree = yaml.safe_load((TUTORIALS / f"{name}.yaml").read_text())
     named: set[str] = {"experiment_name", "save_path"}
-    for stage in ("default", "train", "test"):
+    for stage in ("default", "train", "tune", "test"):
         named |= set(_keys(tree[stage]))
     wanted = set(SETTINGS.values()) - NOT_IN_A_TUTORIAL
     assert wanted <= named
@@ -248,7 +249,8 @@ def test_the_em_r50_tutorial_is_the_cremi_recipe_but_for_what_polarity_needs() -
     }  # fmt: skip
     assert ours["inference"]["model"]["channel_activations"] == [{"channels": "0:3", "activation": "sigmoid"}]
     decoding = {"name": "polarity2instance", "threshold": 0.5, "min_size": 128, "dilation": [1, 5, 5]}
-    assert ours["decoding"] == decoding
+    assert {name: ours["decoding"][name] for name in decoding} == decoding
+    assert ours["decoding"]["tuning"]["metric"] == "polarity_f1"
     assert ours["evaluation"]["metrics"] == ["polarity_f1", "jaccard"]
     assert all("Yx2.h5" in ours["data"][stage]["image"][0] for stage in ("train", "val"))
     for section in ("system", "optimization", "monitor"):

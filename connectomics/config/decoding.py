@@ -4,6 +4,18 @@ from dataclasses import dataclass, field
 
 
 @dataclass(kw_only=True, slots=True)
+class TuningConfig:
+    """`decoding.tuning`: what `--mode tune` tries on the validation volumes, and what decides."""
+
+    thresholds: tuple[float, float, float] = (0.01, 0.99, 0.01)
+    """The first and the last threshold, and the step between two."""
+    min_sizes: list[int] = field(default_factory=lambda: [0, 100, 400])
+    """Each is tried as `decoding.min_size` with every threshold, in voxels."""
+    metric: str = "cremi_distance"
+    """The score, of the mean over the volumes, that decides: a name in `metrics.METRICS`."""
+
+
+@dataclass(kw_only=True, slots=True)
 class DecodingConfig:
     """`decoding`: from probabilities to the mask that is saved and scored."""
 
@@ -16,6 +28,7 @@ class DecodingConfig:
     dilation: tuple[int, int, int] = (1, 5, 5)
     """Extent along (z, y, x), in voxels, odd, of the box by which a synapse with two sides grows before its parts are
     joined: [1, 5, 5] bridges gaps of 4 pixels in the section plane. The sides themselves stay as they are."""
+    tuning: TuningConfig = field(default_factory=TuningConfig)
 
 
 @dataclass(kw_only=True, slots=True)

@@ -27,7 +27,11 @@ def load_config(path: Path, overrides: Sequence[str] = (), mode: str = "train") 
 
 
 def load_configs(
-    path: Path, overrides: Sequence[str] = (), mode: str = "train", base: Path | None = None
+    path: Path,
+    overrides: Sequence[str] = (),
+    mode: str = "train",
+    base: Path | None = None,
+    tuned: Path | None = None,
 ) -> dict[str, Config]:
     """Return the settings of every mode, folded, typed and checked.
 
@@ -40,6 +44,7 @@ def load_configs(
         overrides: Arguments of the form `key=value`.
         mode: The stage that runs; "demo" runs them all, and an override without a stage belongs to each.
         base: Another YAML file; what `path` sets wins over all of it.
+        tuned: A YAML file that `--mode tune` wrote; for `mode`, it wins over the other files.
 
     Raises:
         ConfigError: If the file cannot be read, a key is unknown, or a value breaks a rule; the message names the
@@ -47,7 +52,11 @@ def load_configs(
     """
     trees = {str(file): _read_yaml(file) for file in (base, path) if file is not None}
     assignments = parse_overrides(overrides)
-    return {stage: _fold_stage(trees, assignments, stage, mode) for stage in STAGES}
+    if tuned is None:
+        return {stage: _fold_stage(trees, assignments, stage, mode) for stage in STAGES}
+    last = _read_yaml(tuned, "--tuned")
+    with_tuned = trees | {str(tuned): last}
+    return {stage: _fold_stage(with_tuned if stage == mode else trees, assignments, stage, mode) for stage in STAGES}
 
 
 def dump_config(config: Config) -> str:
@@ -68,10 +77,10 @@ def _without_tuples(value: Any) -> Any:
     return value
 
 
-def _read_yaml(path: Path) -> Tree:
+def _read_yaml(path: Path, flag: str = "--config") -> Tree:
     if not path.is_file():
         siblings = [p.name for p in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
-        raise ConfigError(f"--config {path}: no such file{suggest(path.name, siblings)}")
+        raise ConfigError(f"{flag} {path}: no such file{suggest(path.name, siblings)}")
     try:
         loaded = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
     except (yaml.YAMLError, OmegaConfBaseException, UnicodeDecodeError, OSError) as error:

@@ -39,6 +39,9 @@ class Decoder:
     """Returns for (C, Z, Y, X) the probability that a voxel belongs to any object, (Z, Y, X)."""
     by_section: Callable[[DecodingConfig], bool] = lambda config: False
     """Whether each section can be decoded by itself; otherwise the decoder is given the whole volume."""
+    by_threshold: bool = False
+    """Whether the labels are 1 where `foreground` reaches the threshold, in components of the least size or more: then
+    all thresholds can be scored at once."""
     table: str = "clefts"
     """Which table lists the objects, one a row: a name in `reports.synapses.TABLES`."""
     classes: tuple[str, ...] = ()
@@ -74,6 +77,7 @@ DECODERS: Mapping[str, Decoder] = {
         noun="clefts",
         foreground=lambda probability: probability[0],
         by_section=lambda config: config.min_size <= 1,
+        by_threshold=True,
     ),
     "polarity2instance": Decoder(
         decode=lambda probability, config: decode_sides(

@@ -25,7 +25,7 @@ from connectomics.metrics.synapses import MatchRule, count_matches
 SIZE_CONNECTIVITY = 26
 """Of the components whose size decides whether they stay; decoding has the same."""
 
-SCORES = ("cremi_distance", "adgt", "adf", "jaccard", "precision", "recall", "synapse_f1")
+SCORES = ("cremi_distance", "adgt", "adf", "jaccard", "dice", "precision", "recall", "synapse_f1")
 """Names of the scores of a setting."""
 
 
@@ -153,6 +153,7 @@ class _Tally:
             "adgt": adgt,
             "adf": adf,
             "jaccard": _share(shared, predicted + self.truth - shared),
+            "dice": _share(2 * shared, predicted + self.truth),
             "precision": _share(shared, predicted),
             "recall": _share(shared, self.truth),
             "synapse_f1": _share(2 * int(self.matched[i]), found + self.annotated),

@@ -29,6 +29,11 @@ def draw_curves(title: str, curves: Curves, used: float | None = None) -> str:
     return "\n".join(_figure(title, curves, group, used) for group in groups)
 
 
+def draw_group(title: str, curves: Curves, names: Sequence[str], used: float | None = None) -> str:
+    """Return one figure of some scores over the threshold; arguments are those of `draw_curves`."""
+    return _figure(title, curves, names, used)
+
+
 def _values(curves: Curves, name: str) -> list[float]:
     return [value for numbers in curves.values() if (value := numbers.get(name)) is not None]
 
@@ -64,7 +69,9 @@ def _axes(top: float) -> list[str]:
         share = i / TICKS
         x, y = _x(share), _y(share * top, top)
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{right}" y1="{y}" y2="{y}"/>')
-        parts.append(f'<text x="{LEFT - 8}" y="{y + 4}" text-anchor="end">{share * top:.3g}</text>')
+        parts.append(
+            f'<text x="{LEFT - 8}" y="{y + 4}" text-anchor="end">{share * top:{".3g" if top < 1000 else ".0f"}}</text>'
+        )
         parts.append(f'<text x="{x}" y="{bottom + 18}" text-anchor="middle">{share:.1f}</text>')
     middle = (LEFT + right) / 2
     return [*parts, f'<text x="{middle}" y="{HEIGHT - 6}" text-anchor="middle">threshold of the probability</text>']

@@ -15,6 +15,7 @@ from connectomics.config import Config, dump_config, load_configs
 from connectomics.errors import CheckpointError, UserError
 from connectomics.lookup import pick
 from connectomics.runs.demos import DEMOS, USUAL
+from connectomics.runs.tuning_volumes import tuning_volumes
 
 EPILOG = """\
 examples:
@@ -24,6 +25,7 @@ examples:
   main.py --config tutorials/syn_cremi.yaml system.num_gpus=4            train, with one setting changed
   main.py --config tutorials/syn_cremi.yaml --checkpoint RUN/checkpoints/last.ckpt               go on training
   main.py --config tutorials/syn_cremi.yaml --mode test --checkpoint RUN/checkpoints/last.ckpt   predict and score
+  main.py --config tutorials/syn_cremi.yaml --mode tune --checkpoint RUN/checkpoints/last.ckpt   find the threshold
 """
 
 
@@ -40,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.print_config:
             print(dump_config(configs[stage]), end="")
             return 0
-        _check_early(configs[stage], mode, args)
+        _check_early(configs, mode, args)
         return MODES[mode](configs, args)
     except UserError as error:
         print(f"error: {_located(str(error), args)}", file=sys.stderr)
@@ -52,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _load(args: argparse.Namespace, mode: str) -> dict[str, Config]:
     if args.demo is None:
-        return load_configs(args.config, args.overrides, mode)
+        return load_configs(args.config, args.overrides, mode, tuned=args.tuned)
     chosen = pick(DEMOS, args.demo, "--demo")
     return load_configs(chosen.settings, args.overrides, mode, chosen.base)
 
@@ -70,7 +72,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help=f"train and test on a synthetic phantom; needs no data; one of {', '.join(DEMOS)}, default: {USUAL}",
     )  # fmt: skip
     parser.add_argument("--mode", choices=[m for m in MODES if m != "demo"], default="train", help="default: train")
-    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="train: go on from it; test: what predicts")
+    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="train: go on from it; else: what predicts")
+    parser.add_argument("--tuned", type=Path, metavar="FILE", help="test: settings that --mode tune wrote")
     parser.add_argument("--fast-dev-run", type=_count, default=0, metavar="N", help="try N batches, write nothing")
     parser.add_argument("--preview", type=_count, default=0, metavar="N", help="draw N augmented patches and exit")
     parser.add_argument("--print-config", action="store_true", help="print the folded settings and exit")
@@ -82,6 +85,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         args.demo = USUAL
     if args.demo is not None and (args.mode != "train" or args.checkpoint or args.fast_dev_run or args.preview):
         parser.error("--demo trains and tests by itself; with it go only settings (key=value) and --print-config")
+    if args.tuned and (args.demo is not None or args.mode != "test"):
+        parser.error("--tuned gives test mode its threshold and least size; it goes with --mode test")
     if args.preview and args.mode != "train":
         parser.error("--preview draws training patches; it goes with --mode train")
     return args
@@ -101,15 +106,18 @@ def _located(message: str, args: argparse.Namespace) -> str:
     return f"{DEMOS[args.demo].settings if args.config is None else args.config}: {message}"
 
 
-def _check_early(config: Config, mode: str, args: argparse.Namespace) -> None:
+def _check_early(configs: Mapping[str, Config], mode: str, args: argparse.Namespace) -> None:
     """Open what the mode reads, before torch is imported: a missing file is told at once."""
     from connectomics.volumes.labelled import open_labelled
 
+    config = configs["train" if mode == "demo" else mode]
     channels = config.model.in_channels
     if mode == "train":
         open_labelled(config.data.train, "data.train", channels, need_label=True)
         if config.data.val.image:
             open_labelled(config.data.val, "data.val", channels, need_label=True)
+    if mode == "tune":
+        open_labelled(*tuning_volumes(configs), channels, need_label=True)
     if mode == "test":
         open_labelled(config.data.test, "data.test", channels, config.evaluation.enabled)
     if args.checkpoint is not None and not args.checkpoint.exists():
@@ -156,6 +164,19 @@ def _test(configs: Mapping[str, Config], args: argparse.Namespace) -> int:
     return 0
 
 
+def _tune(configs: Mapping[str, Config], args: argparse.Namespace) -> int:
+    from connectomics.runs.assemble import check_names
+    from connectomics.runs.tune import tune
+
+    check_names(configs)
+    try:
+        tune(configs, args.checkpoint, args.fast_dev_run)
+    except KeyboardInterrupt:
+        print("stopped; what was predicted is kept, and the same command goes on from there", file=sys.stderr)
+        return 128 + signal.SIGINT
+    return 0
+
+
 def _demo(configs: Mapping[str, Config], args: argparse.Namespace) -> int:
     from connectomics.runs.assemble import check_names
     from connectomics.runs.demo import demo
@@ -173,6 +194,7 @@ def _demo(configs: Mapping[str, Config], args: argparse.Namespace) -> int:
 
 MODES: Mapping[str, Callable[[Mapping[str, Config], argparse.Namespace], int]] = {
     "train": _train,
+    "tune": _tune,
     "test": _test,
     "demo": _demo,
 }

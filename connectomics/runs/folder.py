@@ -73,6 +73,21 @@ class RunFolder:
         """The scores, the sections and the mistakes, for a browser."""
         return self.results / "report.html"
 
+    @property
+    def sweep(self) -> Path:
+        """The scores of all settings that tuning tried."""
+        return self.results / "tune.json"
+
+    @property
+    def sweep_page(self) -> Path:
+        """The same as curves, for a browser."""
+        return self.results / "tune.html"
+
+    @property
+    def tuned(self) -> Path:
+        """The best of these settings."""
+        return self.results / "tuned.yaml"
+
     def require_writable(self) -> None:
         """Make the folder, or say why that cannot be.
 
@@ -86,6 +101,23 @@ class RunFolder:
             probe.unlink()
         except OSError as error:
             raise UserError(f"save_path: {self.root} cannot be written: {error.strerror or error}") from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, which appears under its name when it is whole.
+
+    Raises:
+        UserError: If it cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, path)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror or error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def new_run(save_path: str) -> RunFolder:

@@ -15,7 +15,7 @@ from connectomics.runs.console import say
 from connectomics.runs.folder import RunFolder
 from connectomics.runs.predict import read_sections
 from connectomics.volumes.labelled import LabelledSource
-from connectomics.volumes.labels import read_label
+from connectomics.volumes.labels import LabelIds, read_label
 
 
 def match_rule(config: Config) -> MatchRule:
@@ -24,17 +24,22 @@ def match_rule(config: Config) -> MatchRule:
     return MatchRule(evaluation.min_iou, evaluation.max_distance_nm, evaluation.connectivity)
 
 
-def pair_labels(volume: LabelledSource, labels: Labels, config: DecodingConfig) -> LabelPair:
-    """Return the labels (Z, Y, X) of a volume beside the annotated ones; voxels that nobody annotated do not count."""
+def read_truth(volume: LabelledSource, config: DecodingConfig) -> LabelIds:
+    """Read what is annotated in a volume, as its decoder numbers it; voxels outside of the mask do not count."""
     assert volume.label is not None
     truth = read_label(volume.label)
     annotated = truth.annotated
     if volume.mask is not None:
         drawn = volume.mask.read_all()[0] != 0
         annotated = drawn if annotated is None else annotated & drawn
-    spacing = volume.image.info.spacing_nm
+    return LabelIds(pick_decoder(config).annotated(truth.ids, config), annotated)
+
+
+def pair_labels(volume: LabelledSource, labels: Labels, config: DecodingConfig) -> LabelPair:
+    """Return the labels (Z, Y, X) of a volume beside the annotated ones; voxels that nobody annotated do not count."""
+    truth, spacing = read_truth(volume, config), volume.image.info.spacing_nm
     assert spacing is not None
-    return LabelPair(labels, pick_decoder(config).annotated(truth.ids, config), spacing, annotated)
+    return LabelPair(labels, truth.ids, spacing, truth.annotated)
 
 
 def score_labels(pair: LabelPair, config: Config) -> dict[str, Any]:

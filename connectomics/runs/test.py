@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from contextlib import closing
 from math import prod
 from pathlib import Path
 from typing import Any
 
-import connectomics
-from connectomics.config import Config, as_plain
+from connectomics.config import Config
 from connectomics.data.targets import build_target
 from connectomics.decoding import Labels, pick_decoder
-from connectomics.errors import CheckpointError
 from connectomics.metrics import mean_over_volumes
 from connectomics.reports.durations import describe_seconds
 from connectomics.reports.scores import print_scores
-from connectomics.runs.assemble import require_disk
 from connectomics.runs.console import console, quiet_libraries, say
 from connectomics.runs.decode import decode_volume, lists_synapses
-from connectomics.runs.folder import RunFolder, run_of
+from connectomics.runs.folder import RunFolder, write_text
 from connectomics.runs.labels import tell_remarks
-from connectomics.runs.network import TrainedNetwork, load_network
-from connectomics.runs.predict import peak_memory, predict_sections, try_windows
+from connectomics.runs.network import TrainedNetwork
+from connectomics.runs.predict import peak_memory, predict_sections
 from connectomics.runs.report import report_results, write_picture
 from connectomics.runs.score import pair_labels, score_labels, write_synapses
-from connectomics.training.checkpoints import read_checkpoint, require_same_model
+from connectomics.runs.trained import begin, open_trained, require_checkpoint, try_volumes
 from connectomics.volumes.labelled import LabelledSource, measure_image, open_labelled
 
 
@@ -46,24 +42,15 @@ def test(config: Config, checkpoint: Path | None, fast_dev_run: int = 0) -> RunF
         UserError: If something that the settings name cannot be used.
     """
     quiet_libraries()
-    if checkpoint is None:
-        raise CheckpointError("--mode test needs --checkpoint: the trained network, such as .../checkpoints/last.ckpt")
+    checkpoint = require_checkpoint(checkpoint, "test")
     volumes = open_labelled(config.data.test, "data.test", config.model.in_channels, config.evaluation.enabled)
     tell_remarks(volumes, build_target(config.data.target))
-    saved = read_checkpoint(checkpoint)
-    require_same_model(saved, as_plain(config), checkpoint)
-    network = load_network(config, saved, checkpoint)
-    run = run_of(checkpoint, config.save_path or "")
-    kind = "averaged (EMA)" if config.inference.use_ema else "latest"
-    where = f"on {network.devices} with the {kind} weights of step {saved['global_step']}"
+    trained = open_trained(config, checkpoint, "test")
+    network, run = trained.network, trained.run
     if fast_dev_run:
-        for volume in volumes:
-            try_windows(volume, network, config, fast_dev_run)
-        say(f"{fast_dev_run} window(s) of each volume went through {where}; nothing was written")
+        try_volumes(trained, volumes, config, fast_dev_run)
         return run
-    run.require_writable()
-    require_disk(run.root, volumes, config)
-    say(f"predicting {len(volumes)} volume(s) {where}")
+    begin(trained, volumes, config)
     scores: dict[str, dict[str, Any]] = {}
     for volume in volumes:
         labels = _find(volume, network, config, run)
@@ -73,7 +60,7 @@ def test(config: Config, checkpoint: Path | None, fast_dev_run: int = 0) -> RunF
         if lists_synapses(config):
             write_synapses(volume, labels, pair, config, run)
     if scores:
-        _report(run, scores, _stamp(config, checkpoint, saved))
+        _report(run, scores, trained.stamp(config))
         report_results(run, volumes, config)
     say(f"results are in {run.results}")
     return run
@@ -96,24 +83,7 @@ def _find(volume: LabelledSource, network: TrainedNetwork, config: Config, run: 
     return decoded.labels
 
 
-def _stamp(config: Config, checkpoint: Path, saved: dict[str, Any]) -> dict[str, Any]:
-    """Return what the scores depend on."""
-    settings = as_plain(config)
-    return {
-        "connectomics": connectomics.__version__,
-        "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "checkpoint": str(checkpoint),
-        "step": int(saved["global_step"]),
-        "inference": settings["inference"],
-        "decoding": settings["decoding"],
-        "evaluation": settings["evaluation"],
-    }
-
-
 def _report(run: RunFolder, scores: dict[str, dict[str, Any]], stamp: dict[str, Any]) -> None:
     whole = {"volumes": scores, "mean": mean_over_volumes(scores), "stamp": stamp}
-    run.results.mkdir(parents=True, exist_ok=True)
-    partial = run.metrics.with_name(f".{run.metrics.name}.partial")
-    partial.write_text(json.dumps(whole, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(partial, run.metrics)
+    write_text(run.metrics, json.dumps(whole, indent=2, allow_nan=False) + "\n")
     print_scores(console(), whole)

@@ -49,7 +49,7 @@ def test_each_setting_has_the_scores_of_its_mask(seed: int, spacing: tuple, rule
     sizes = [0, 2, 9]
     swept = sweep_levels(levels, truth, spacing, THRESHOLDS, sizes, rule, annotated)
     assert [(row.threshold, row.min_size) for row in swept] == [(t, s) for s in sizes for t in THRESHOLDS]
-    names = ["cremi_distance", "jaccard", "precision", "recall", "synapse_f1"]
+    names = ["cremi_distance", *SCORES[3:]]
     for row in swept:
         mask = remove_small(probability >= np.float32(row.threshold), row.min_size)
         plain = flattened(score_volume(LabelPair(mask, truth, spacing, annotated), names, rule))

@@ -1,0 +1,130 @@
+"""What tuning tried, as one page of curves for a browser."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from connectomics.reports.charts import draw_group
+from connectomics.reports.thresholds import Curves
+
+STYLE = Path(__file__).parent / "template" / "report.css"
+
+GROUPS = (("cremi_distance", "adgt", "adf"), ("jaccard", "precision", "recall"), ("synapse_f1",))
+"""Scores that share a figure."""
+
+TITLES = {"cremi_distance": "CREMI, nm", "adgt": "ADGT, nm", "adf": "ADF, nm"}
+"""Names of lines that are not those of the scores."""
+
+MOST_SIZES = 3
+"""Lines of one figure that compares least sizes."""
+
+PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>{title}</title>
+<style>
+{style}
+</style>
+</head>
+<body>
+<h1>{title}</h1>
+<p>Best of {count} settings, by {metric}: <b>threshold {threshold:g}, min_size {min_size}</b>. The line “used” marks
+that threshold.</p>
+<h2>The best threshold of each least size</h2>
+<div class="scrolls">{table}</div>
+<h2>Over the threshold</h2>
+<div class="charts">
+{charts}
+</div>
+</body>
+</html>
+"""
+
+
+def write_tuning(
+    name: str,
+    rows: Mapping[str, Sequence[Mapping[str, Any]]],
+    means: Sequence[Mapping[str, Any]],
+    best: Mapping[str, Any],
+    metric: str,
+    lower: bool,
+) -> str:
+    """Return the page, which needs nothing outside itself.
+
+    Args:
+        name: Of the experiment.
+        rows: Volume to its scores, one row for each threshold and least size.
+        means: The same, averaged over the volumes.
+        best: The row of `means` that was chosen.
+        metric: The score that decided.
+        lower: Whether a low score is good.
+    """
+    return PAGE.format(
+        title=escape(f"{name}: thresholds and least sizes"),
+        style=STYLE.read_text(encoding="utf-8"),
+        count=len(means),
+        metric=escape(metric),
+        threshold=best["threshold"],
+        min_size=best["min_size"],
+        table=_table(means, best, metric, lower),
+        charts="\n".join(_charts(rows, means, best, metric)),
+    )
+
+
+def _charts(
+    rows: Mapping[str, Sequence[Mapping[str, Any]]],
+    means: Sequence[Mapping[str, Any]],
+    best: Mapping[str, Any],
+    metric: str,
+) -> list[str]:
+    size, used = best["min_size"], best["threshold"]
+    what = f"mean over {len(rows)} volumes" if len(rows) > 1 else next(iter(rows))
+    sizes = sorted(dict.fromkeys(row["min_size"] for row in means), key=lambda s: (s != size, s))[:MOST_SIZES]
+    drawn = []
+    if len(sizes) > 1:
+        by_size: dict[float, dict[str, float | None]] = {}
+        for row in means:
+            if row["min_size"] in sizes:
+                by_size.setdefault(row["threshold"], {})[f"size {row['min_size']}"] = row[metric]
+        names = [f"size {one}" for one in sorted(sizes)]
+        drawn.append(draw_group(f"{what}, {metric}", by_size, names, used))
+    named = [score for score in means[0] if score not in ("threshold", "min_size")]
+    groups = [[score for score in group if score in named] for group in GROUPS]
+    groups += [[score] for score in named if score not in sum(GROUPS, start=())]
+    for group in (group for group in groups if group):
+        lines = [TITLES.get(score, score) for score in group]
+        drawn.append(draw_group(f"{what}, min_size {size}", _curves(means, size, group), lines, used))
+    if len(rows) > 1:
+        lines = [TITLES.get(metric, metric)]
+        for volume, own in rows.items():
+            drawn.append(draw_group(f"{volume}, min_size {size}", _curves(own, size, [metric]), lines, used))
+    return drawn
+
+
+def _curves(rows: Sequence[Mapping[str, Any]], size: int, names: Sequence[str]) -> Curves:
+    own = [row for row in rows if row["min_size"] == size]
+    return {row["threshold"]: {TITLES.get(name, name): row[name] for name in names} for row in own}
+
+
+def _table(means: Sequence[Mapping[str, Any]], best: Mapping[str, Any], metric: str, lower: bool) -> str:
+    """Return the best row of each least size."""
+    names = list(means[0])
+    head = "".join(f"<th scope=col>{escape(name)}</th>" for name in names)
+    body = []
+    for size in sorted(dict.fromkeys(row["min_size"] for row in means)):
+        scored = [row for row in means if row["min_size"] == size and row[metric] is not None]
+        if scored:
+            top = (min if lower else max)(scored, key=lambda row: row[metric])
+            kind = ' class="mean"' if size == best["min_size"] else ""
+            cells = "".join(f"<td>{_cell(top[name])}</td>" for name in names)
+            body.append(f"<tr{kind}>{cells}</tr>")
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+
+
+def _cell(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.4g}"
