@@ -71,4 +71,5 @@ def _tell_where(run: RunFolder, chosen: Demo) -> None:
     say(f"  {run.picture('im_test')}   sections, and below them {chosen.legend}")
     say(f"  {run.prediction('im_test', '.h5')}   probabilities, dataset `main`")
     say(f"  {run.mask('im_test', '.h5')}   what was found, dataset `main`")
+    say(f"  {run.synapses('im_test')}   each of them: place, size, certainty")
     say(f"  tensorboard --logdir {run.logs}   losses, learning rate, pictures of validation patches")

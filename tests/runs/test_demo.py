@@ -66,7 +66,9 @@ def test_a_demo_trains_predicts_decodes_scores_and_says_where_the_results_are(sh
     config = load_configs(chosen.settings, [], "demo", chosen.base)["test"]
     scores = json.loads((shown.results / "metrics.json").read_text(encoding="utf-8"))
     assert set(config.evaluation.metrics) <= set(scores["volumes"]["im_test"])
-    for file in ("report.html", "test_im_test.png", "test_im_test_prediction.h5", "test_im_test_mask.h5"):
+    names = ("report.html", "test_im_test.png", "test_im_test_prediction.h5", "test_im_test_mask.h5",
+             "test_im_test_synapses.csv")  # fmt: skip
+    for file in names:
         assert str(shown.results / file) in shown.said
         assert (shown.results / file).exists()
 
