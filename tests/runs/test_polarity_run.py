@@ -162,3 +162,23 @@ def test_a_lonely_side_is_told_before_training_and_before_a_test(
     )
     scores_of(polar, run, *INDEPENDENT)
     assert "syn_test.h5:/main: warning: one side alone is annotated: pre-synaptic id 77" in capsys.readouterr().out
+
+
+def test_tuning_decodes_with_every_setting_and_a_test_takes_the_best(polar: Path) -> None:
+    run = trained(polar, *EXCLUSIVE, "optimization.max_steps=30", "optimization.n_steps_per_epoch=30",
+                  "optimization.optimizer.lr=2e-2")  # fmt: skip
+    last = run / "checkpoints" / "last.ckpt"
+    tuning = "decoding.tuning={thresholds: [0.2, 0.8, 0.2], min_sizes: [1, 6], metric: polarity_f1}"
+    assert main(["--config", str(polar), "--mode", "tune", "--checkpoint", str(last), *COMMON, *EXCLUSIVE, tuning]) == 0
+    tuned = json.loads((run / "results" / "tune.json").read_text(encoding="utf-8"))
+    assert [(row["threshold"], row["min_size"]) for row in tuned["mean"]] == [
+        (threshold, size) for size in (1, 6) for threshold in (0.2, 0.4, 0.6, 0.8)
+    ]
+    assert tuned["best"]["polarity_f1"] == max(row["polarity_f1"] for row in tuned["mean"])
+    best = {"threshold": tuned["best"]["threshold"], "min_size": tuned["best"]["min_size"]}
+    assert yaml.safe_load((run / "results" / "tuned.yaml").read_text()) == {"decoding": best}
+    settings = [*COMMON[:2], "decoding.dilation=[1,1,1]", *EXCLUSIVE]
+    assert main(["--config", str(polar), "--mode", "test", "--checkpoint", str(last), *settings,
+                 "--tuned", str(run / "results" / "tuned.yaml")]) == 0  # fmt: skip
+    stamp = json.loads((run / "results" / "metrics.json").read_text(encoding="utf-8"))["stamp"]
+    assert {name: stamp["decoding"][name] for name in best} == best
