@@ -29,6 +29,10 @@ demo *overrides:
 tensorboard experiment:
     {{python}} -m tensorboard.main --logdir outputs/{{experiment}}
 
+# CREMI's files: just cremi download; just cremi prepare datasets/sample_*.hdf; just cremi submit RUN/results/*_prediction.h5
+cremi *arguments:
+    {{python}} scripts/cremi.py {{arguments}}
+
 # Raw, label, mask and prediction of a tested run in Neuroglancer: just view outputs/rsunet_cremi_synapse_cleft/TIME
 view results:
     {{python}} scripts/view.py {{results}}

@@ -1,1 +1,1 @@
-"""Floor 2: volumes on disk and in memory: HDF5, the CREMI layout, Zarr, TIFF; scaling, padding, the phantom."""
+"""Floor 2: volumes on disk and in memory: HDF5, Zarr, TIFF, CREMI's files; scaling, padding, alignment, the phantom."""

@@ -163,3 +163,27 @@ def test_a_full_disk_is_told_before_the_transfer(tmp_path: Path, monkeypatch: py
     with serve(Behaviour({NAME: CONTENT})) as url, pytest.raises(DownloadError, match="make room, or set --out"):
         fetch(KNOWN, tmp_path, url)
     assert names(tmp_path) == set()
+
+
+def test_a_transfer_that_was_whole_already_is_only_verified(tmp_path: Path) -> None:
+    (tmp_path / f".{NAME}.partial").write_bytes(CONTENT)
+    server = Behaviour({NAME: CONTENT})
+    with serve(server) as url:
+        assert fetch(KNOWN, tmp_path, url).path.read_bytes() == CONTENT
+    assert server.asked == [f"bytes={len(CONTENT)}-"]
+
+
+def test_more_than_the_file_is_fetched_anew(tmp_path: Path) -> None:
+    (tmp_path / f".{NAME}.partial").write_bytes(CONTENT + b"more")
+    with serve(Behaviour({NAME: CONTENT})) as url:
+        assert fetch(KNOWN, tmp_path, url, wait_s=0).path.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("there", [bytes(len(CONTENT)), bytes(1000)], ids=["whole", "beginning"])
+def test_what_was_not_of_the_file_is_thrown_away_and_then_fetched_anew(tmp_path: Path, there: bytes) -> None:
+    (tmp_path / f".{NAME}.partial").write_bytes(there)
+    with serve(Behaviour({NAME: CONTENT})) as url:
+        with pytest.raises(DownloadError, match="was thrown away"):
+            fetch(KNOWN, tmp_path, url)
+        assert fetch(KNOWN, tmp_path, url).path.read_bytes() == CONTENT
+    assert names(tmp_path) == {NAME}
