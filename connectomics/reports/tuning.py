@@ -15,7 +15,7 @@ STYLE = Path(__file__).parent / "template" / "report.css"
 GROUPS = (("cremi_distance", "adgt", "adf"), ("jaccard", "precision", "recall"), ("synapse_f1",))
 """Scores that share a figure."""
 
-TITLES = {"cremi_distance": "CREMI, nm", "adgt": "ADGT, nm", "adf": "ADF, nm"}
+TITLES = {"cremi_distance": "CREMI (nm)", "adgt": "ADGT (nm)", "adf": "ADF (nm)"}
 """Names of lines that are not those of the scores."""
 
 MOST_SIZES = 3

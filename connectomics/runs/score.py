@@ -42,8 +42,17 @@ def pair_labels(volume: LabelledSource, labels: Labels, config: DecodingConfig) 
     return LabelPair(labels, truth.ids, spacing, truth.annotated)
 
 
-def score_labels(pair: LabelPair, config: Config) -> dict[str, Any]:
-    """Score the labels of a volume with the metrics of the settings, as `metrics.json` holds them."""
+def score_or_say(pair: LabelPair | None, reason: str, config: Config) -> dict[str, Any]:
+    """Score the labels of a volume with the metrics of the settings, as `metrics.json` holds them.
+
+    Args:
+        pair: The labels; None when they cannot be compared.
+        reason: Why they cannot.
+        config: The settings.
+    """
+    if pair is None:
+        names = config.evaluation.metrics
+        return {key: value for name in names for key, value in ((name, None), (f"{name}_undefined", reason))}
     return score_volume(pair, config.evaluation.metrics, match_rule(config))
 
 

@@ -5,24 +5,26 @@ from __future__ import annotations
 import json
 import time
 from contextlib import closing
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 from typing import Any
 
 from connectomics.config import Config
 from connectomics.data.targets import build_target
-from connectomics.decoding import Labels, pick_decoder
-from connectomics.metrics import mean_over_volumes
+from connectomics.decoding import pick_decoder
+from connectomics.errors import VolumeError
+from connectomics.metrics import LabelPair, mean_over_volumes
 from connectomics.reports.durations import describe_seconds
 from connectomics.reports.scores import print_scores
 from connectomics.runs.console import console, quiet_libraries, say
-from connectomics.runs.decode import decode_volume, lists_synapses
+from connectomics.runs.decode import Decoded, decode_volume, lists_synapses
 from connectomics.runs.folder import RunFolder, write_text
 from connectomics.runs.labels import tell_remarks
 from connectomics.runs.network import TrainedNetwork
 from connectomics.runs.predict import peak_memory, predict_sections
 from connectomics.runs.report import report_results, write_picture
-from connectomics.runs.score import pair_labels, score_labels, write_synapses
+from connectomics.runs.score import pair_labels, score_or_say, write_synapses
 from connectomics.runs.trained import begin, open_trained, require_checkpoint, try_volumes
 from connectomics.volumes.labelled import LabelledSource, measure_image, open_labelled
 
@@ -52,35 +54,48 @@ def test(config: Config, checkpoint: Path | None, fast_dev_run: int = 0) -> RunF
         return run
     begin(trained, volumes, config)
     scores: dict[str, dict[str, Any]] = {}
+    failed: dict[str, str] = {}
     for volume in volumes:
-        labels = _find(volume, network, config, run)
-        pair = pair_labels(volume, labels, config.decoding) if config.evaluation.enabled else None
-        if pair is not None:
-            scores[volume.name] = score_labels(pair, config)
-        if lists_synapses(config):
-            write_synapses(volume, labels, pair, config, run)
+        decoded = _find(volume, network, config, run)
+        pair = None
+        if config.evaluation.enabled:
+            try:
+                pair = pair_labels(volume, decoded.labels, config.decoding)
+            except VolumeError as error:  # the other volumes still get their scores
+                failed[volume.name] = str(error)
+            scores[volume.name] = score_or_say(pair, failed.get(volume.name, ""), config)
+        _show(volume if volume.name not in failed else replace(volume, label=None), decoded, pair, config, run)
     if scores:
         _report(run, scores, trained.stamp(config))
-        report_results(run, volumes, config)
+        report_results(run, [volume for volume in volumes if volume.name not in failed], config)
     say(f"results are in {run.results}")
+    if failed:
+        raise VolumeError("; ".join(f"{name} has no scores: {reason}" for name, reason in failed.items()))
     return run
 
 
-def _find(volume: LabelledSource, network: TrainedNetwork, config: Config, run: RunFolder) -> Labels:
-    """Predict and decode a volume into its files, and return its labels; none where nothing is evaluated."""
+def _show(volume: LabelledSource, decoded: Decoded, pair: LabelPair | None, config: Config, run: RunFolder) -> None:
+    """Draw sections of a volume, and list what was found in it, where results are saved."""
+    if config.inference.save_results:
+        intensity = measure_image(volume, config.data.image_transform)
+        write_picture(volume, intensity, decoded.foreground, config, run)
+    if lists_synapses(config):
+        write_synapses(volume, decoded.labels, pair, config, run)
+
+
+def _find(volume: LabelledSource, network: TrainedNetwork, config: Config, run: RunFolder) -> Decoded:
+    """Predict and decode a volume into its files."""
     begun = time.monotonic()
     intensity = measure_image(volume, config.data.image_transform)
     with closing(predict_sections(volume, intensity, network, config, run)) as predicted:
         decoded = decode_volume(volume, predicted, config, run)
-    if config.inference.save_results:
-        write_picture(volume, intensity, decoded.foreground, config, run)
     seconds, voxels = time.monotonic() - begun, prod(volume.image.shape)
     say(
         f"{volume.name}: {describe_seconds(seconds)}, {voxels / seconds / 1e6:.3g} million voxels/s, peak memory "
         f"{peak_memory(network)}, {decoded.foreground.sum() / voxels:.2%} of the voxels are in "
         f"{pick_decoder(config.decoding).noun}"
     )
-    return decoded.labels
+    return decoded
 
 
 def _report(run: RunFolder, scores: dict[str, dict[str, Any]], stamp: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from connectomics.config.slices import parse_slice
 from connectomics.errors import VolumeError
 from connectomics.geometry import ZYX, Box
 from connectomics.volumes.intensity import IntensityRange, measure_intensity
-from connectomics.volumes.labels import EXCLUDED
+from connectomics.volumes.labels import EXCLUDED, require_label_type
 from connectomics.volumes.read import open_volume, split_location
 from connectomics.volumes.source import CroppedSource, PlacedSource, Role, VolumeSource
 
@@ -57,7 +58,7 @@ def open_labelled(config: VolumesConfig, key: str, channels: int, need_label: bo
         raise VolumeError(f"{key}.image names no volume; list one or more files there")
     if need_label and not config.label:
         raise VolumeError(f"{key}.label names no file, but the labels are needed{_remedy(key)}")
-    names = _names(config.image)
+    names = name_volumes(config.image)
     opened = [_open_one(config, key, i, name, need_label) for i, name in enumerate(names)]
     for i, one in enumerate(opened):
         if one.image.info.channels != channels:
@@ -72,8 +73,12 @@ def _remedy(key: str) -> str:
     return "; for volumes without labels set evaluation.enabled=false" if key.endswith("test") else ""
 
 
-def _names(locations: list[str]) -> list[str]:
-    """Return a name for each image: its stem, with its folder in front where two stems are the same."""
+def name_volumes(locations: Sequence[str]) -> list[str]:
+    """Return a name for each image: its stem, with its folder in front where two stems are the same.
+
+    Raises:
+        VolumeError: If two would have the same name all the same.
+    """
     paths = [split_location(location)[0] for location in locations]
     stems = [path.stem for path in paths]
     names = [s if stems.count(s) == 1 else f"{p.parent.name}_{s}" for s, p in zip(stems, paths, strict=True)]
@@ -87,8 +92,11 @@ def _open_one(config: VolumesConfig, key: str, i: int, name: str, need_label: bo
     image = _open(config, key, "image", i)
     if image.info.spacing_nm is None:
         raise VolumeError(f"{image.info.location} does not state its voxel size; set {key}.resolution: [z, y, x] in nm")
-    label = _on_grid(_open(config, key, "label", i), image) if config.label and need_label else None
-    mask = _on_grid(_open(config, key, "mask", i), image) if config.mask else None
+    label = None
+    if config.label and need_label:
+        label = place_on_grid(_open(config, key, "label", i), image)
+        require_label_type(label)
+    mask = place_on_grid(_open(config, key, "mask", i), image) if config.mask else None
     box = _crop_box(config, key, image)
     if box is None:
         return LabelledSource(name, image, label, mask, image, label)
@@ -112,16 +120,24 @@ def _crop_box(config: VolumesConfig, key: str, image: VolumeSource) -> Box | Non
     return Box((z.start, y.start, x.start), (z.stop, y.stop, x.stop))
 
 
-def _on_grid(other: VolumeSource, image: VolumeSource) -> VolumeSource:
+def place_on_grid(other: VolumeSource, image: VolumeSource, what: str = "image") -> VolumeSource:
     """Return a label or mask on the grid of its image: as it is, or placed there by its `offset`.
 
     A challenge file's labels may cover a part of a padded image; the rest counts as not annotated.
+
+    Args:
+        other: The label or mask.
+        image: What it belongs to.
+        what: That is, in messages.
+
+    Raises:
+        VolumeError: If it does not fit, in voxel size, shape or place.
     """
     if other.info.channels != 1:
         raise VolumeError(f"{other.info.location} has {other.info.channels} channels; a label or mask has one")
     if other.info.spacing_nm != image.info.spacing_nm and other.info.spacing_nm is not None:
         raise VolumeError(
-            f"{other.info.location} has voxels of {other.info.spacing_nm} nm, its image "
+            f"{other.info.location} has voxels of {other.info.spacing_nm} nm, its {what} "
             f"{image.info.location} has {image.info.spacing_nm} nm"
         )
     at = _relative_position(other, image)
@@ -131,11 +147,11 @@ def _on_grid(other: VolumeSource, image: VolumeSource) -> VolumeSource:
         return PlacedSource(other, image.shape, at, fill=EXCLUDED)
     if other.shape != image.shape:
         raise VolumeError(
-            f"{other.info.location} has shape {other.shape}, its image {image.info.location} has {image.shape}; "
+            f"{other.info.location} has shape {other.shape}, its {what} {image.info.location} has {image.shape}; "
             "they must be the same"
         )
     raise VolumeError(
-        f"{other.info.location} lies {at} voxels away from its image {image.info.location} by their attributes "
+        f"{other.info.location} lies {at} voxels away from its {what} {image.info.location} by their attributes "
         "`offset`; they must be the same"
     )
 

@@ -54,6 +54,18 @@ def split_clefts(ids: NDArray, layout: Layout) -> CleftLabel:
     return pick(LAYOUTS, layout, "layout")(ids)
 
 
+def require_label_type(label: VolumeSource) -> None:
+    """Refuse, before a voxel is read, a volume whose type cannot hold the ids of a label.
+
+    Raises:
+        VolumeError: With the file and the reason.
+    """
+    try:
+        split_clefts(np.zeros((0, 0, 0), label.info.dtype), label.info.layout)
+    except VolumeError as error:
+        raise VolumeError(f"{label.info.location}: {error}") from error
+
+
 def _split_main(ids: NDArray) -> CleftLabel:
     if ids.dtype.kind not in "bui":
         raise VolumeError(f"the label is {ids.dtype}; ids are whole numbers, and a probability map is not a label")

@@ -14,6 +14,7 @@ from connectomics.config import load_config
 from connectomics.decoding import DECODERS
 from connectomics.runs.cli import main
 from connectomics.volumes.read import read_volume
+from connectomics.volumes.write import write_volume
 from tests.runs.reading import only_run, scalars, tags
 from tests.small_run import write_pair
 
@@ -135,6 +136,28 @@ def test_a_volume_without_labels_is_predicted_when_evaluation_is_off(small: Path
     assert run_cli(*arguments, "data.test.label=[]") == 2
     assert run_cli(*arguments, "data.test.label=[]", "evaluation.enabled=false") == 0
     assert not (run / "results" / "metrics.json").exists()
+
+
+def test_a_volume_whose_label_cannot_be_read_does_not_cost_the_others_their_scores(
+    small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = trained(small, "optimization.max_steps=3")
+    image, label = write_pair(tmp_path, "other", shape=(3, 10, 50), seed=9)
+    ids = np.zeros((3, 10, 50), np.int32)
+    ids[1, 2, 3] = -2
+    write_volume(Path(label), ids, {"resolution": np.array([40.0, 4.0, 4.0])})
+    both = [f"data.test.image=[{image},{tmp_path}/im_test.h5]", f"data.test.label=[{label},{tmp_path}/syn_test.h5]"]
+    last = run / "checkpoints" / "last.ckpt"
+    capsys.readouterr()
+    assert run_cli("--config", small, "--mode", "test", "--checkpoint", last, *both) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "im_other has no scores: the label holds the id -2" in line
+    scores = json.loads((run / "results" / "metrics.json").read_text())
+    assert scores["volumes"]["im_other"]["jaccard"] is None
+    assert "holds the id -2" in scores["volumes"]["im_other"]["jaccard_undefined"]
+    assert scores["volumes"]["im_test"]["jaccard"] > 0
+    assert {path.name for path in (run / "results").iterdir()} >= {
+        "test_im_other_mask.h5", "test_im_other.png", "test_im_other_synapses.csv", "report.html"}  # fmt: skip
 
 
 def test_a_test_says_where_its_page_is(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
