@@ -13,7 +13,7 @@ from connectomics.geometry import Box
 
 EPILOG = """\
 examples:
-  cremi.py download                          the padded training and test volumes, into datasets/
+  cremi.py download --trust-first            the padded training and test volumes, into datasets/
   cremi.py prepare datasets/sample_*_padded_*.hdf          aligned, into datasets/corrected/
   cremi.py submit outputs/.../results/test_im_?+_prediction.h5 --tuned outputs/.../results/tuned.yaml
 """

@@ -20,7 +20,7 @@ from connectomics.runs.console import say
 from connectomics.volumes.alignment.table import ShiftTable
 from connectomics.volumes.attributes import read_attributes
 from connectomics.volumes.challenge.files import official_name
-from connectomics.volumes.challenge.layout import LABELLED_SHAPE, open_sample
+from connectomics.volumes.challenge.layout import LABELLED_SHAPE, holds_raw, open_sample
 from connectomics.volumes.challenge.prepared import Preparation
 from connectomics.volumes.challenge.submission import check_submission, write_submission
 from connectomics.volumes.read import open_volume, split_location
@@ -97,6 +97,9 @@ def submit(predictions: Sequence[Path], folder: Path, choice: Choice, prepared: 
     twice = [name for name in names if names.count(name) > 1]
     if twice:
         raise VolumeError(f"two predictions would both be handed in as {twice[0]}")
+    for name in names:
+        if holds_raw(folder / name):
+            raise VolumeError(f"{folder / name} is there and holds a raw volume, not a submission; set another --out")
     for one, name in zip(opened, names, strict=True):
         path = folder / name
         read_ids = _number(_decode(one, choice), choice)

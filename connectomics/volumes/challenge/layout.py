@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -13,6 +14,7 @@ from connectomics.volumes.labels import split_clefts
 from connectomics.volumes.read import open_volume, split_location
 from connectomics.volumes.source import VolumeSource
 
+RAW = "volumes/raw"
 CLEFTS = "volumes/labels/clefts"
 
 LABELLED_SHAPE: ZYX = (125, 1250, 1250)
@@ -53,7 +55,7 @@ def open_sample(location: str, box: Box | None = None, spacing_nm: Spacing | Non
     if raw.info.channels != 1:
         raise VolumeError(f"{raw.info.location} has {raw.info.channels} channels; a raw volume has one")
     path, _ = split_location(location)
-    if not (path.is_file() and h5py.is_hdf5(path) and _holds_clefts(str(path))):
+    if not _holds(path, CLEFTS):
         return Sample(raw, None, _inside(box or _usual_box(raw.shape), raw))
     clefts = open_volume(f"{path}:/{CLEFTS}", "label", raw.info.spacing_nm)
     found = _labelled_box(str(path), raw, clefts)
@@ -67,9 +69,16 @@ def open_sample(location: str, box: Box | None = None, spacing_nm: Spacing | Non
     return Sample(raw, clefts, found)
 
 
-def _holds_clefts(path: str) -> bool:
+def holds_raw(path: Path) -> bool:
+    """Return whether there is a file with the raw of the challenge's layout."""
+    return _holds(path, RAW)
+
+
+def _holds(path: Path, dataset: str) -> bool:
+    if not (path.is_file() and h5py.is_hdf5(path)):
+        return False
     with h5py.File(path, "r") as file:
-        return CLEFTS in file
+        return dataset in file
 
 
 def _usual_box(shape: ZYX) -> Box:

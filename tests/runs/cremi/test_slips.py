@@ -159,6 +159,11 @@ def test_predictions_that_cannot_be_handed_in_are_told(sample: Path, capsys: pyt
     good = predicted(folder, image, *grid)
     assert "two predictions would both be handed in as" in refused(capsys, "submit", good, good, *out)
     assert "does not exist" in refused(capsys, "submit", folder / "none.h5", *out)
+    raw = folder / "raw" / "sample_A_20160501.hdf"
+    raw.parent.mkdir()
+    raw.write_bytes(sample.read_bytes())
+    assert "holds a raw volume, not a submission" in refused(capsys, "submit", good, "--out", raw.parent)
+    assert raw.read_bytes() == sample.read_bytes()
     tuned = folder / "tuned.yaml"
     for content, says in TUNED.items():
         tuned.write_text(content)
