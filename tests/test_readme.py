@@ -1,0 +1,58 @@
+"""The commands that the pages show are commands that the settings accept."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from connectomics.runs.cli import main
+
+ROOT = Path(__file__).parents[1]
+SKIPPED_WITH_VALUE = {"--checkpoint", "--tuned", "--fast-dev-run"}
+"""Options that name files of a run, or do not go with --print-config."""
+
+
+def commands() -> list[tuple[str, list[str]]]:
+    """Return the arguments of every `scripts/main.py --config` in the pages, without the files of a run."""
+    found = []
+    for page in ("README.md", "benchmarks/README.md", "connectomics/README.md"):
+        for block in re.findall(r"^```(?:sh)?\n(.*?)^```", (ROOT / page).read_text(encoding="utf-8"), re.S | re.M):
+            for line in block.replace("\\\n", " ").splitlines():
+                words = shlex.split(line, comments=True)
+                if words[1:3] == ["scripts/main.py", "--config"]:
+                    found.append((page, without_files(words[2:])))
+    return found
+
+
+def without_files(words: list[str]) -> list[str]:
+    kept, following = [], iter(expanded(words))
+    for word in following:
+        if word in SKIPPED_WITH_VALUE:
+            next(following)
+        else:
+            kept.append(word)
+    return kept
+
+
+def expanded(words: list[str]) -> list[str]:
+    """Do what a shell does with one pair of braces in a word that is not quoted, as in `a.{b,c}.enabled=false`."""
+    out = []
+    for word in words:
+        match = re.fullmatch(r"([\w.]+)\{([\w,]+)\}([\w.=]+)", word)
+        out += [word] if match is None else [match[1] + name + match[3] for name in match[2].split(",")]
+    return out
+
+
+def test_the_pages_show_commands() -> None:
+    assert len(commands()) >= 5
+
+
+@pytest.mark.parametrize(("page", "arguments"), commands(), ids=lambda value: " ".join(value)[:60])
+def test_a_command_of_a_page_is_accepted(
+    page: str, arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    assert main([*arguments, "--print-config"]) == 0, f"{page}: {capsys.readouterr().err}"
