@@ -114,6 +114,7 @@ CHANGES: list[tuple[Callable[[Config], Facts], str]] = [
     *((trainer, f"monitor.{change}") for change in (
         "checkpoint.monitor=val_loss_total", "checkpoint.mode=max", "checkpoint.save_top_k=2",
         "checkpoint.save_every_n_epochs=2", "checkpoint.save_last=false", "checkpoint.checkpoint_filename=x",
+        "logging.scalar.max_cremi_patches=2",
         "logging.scalar.loss_every_n_steps=2", "logging.images.max_images=1", "logging.images.num_slices=1",
         "logging.images.log_every_n_epochs=2", "early_stopping.enabled=true",
     )),

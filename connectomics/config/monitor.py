@@ -28,6 +28,8 @@ class ScalarsConfig:
 
     loss_every_n_steps: int = 10
     """How often losses and the learning rate go to TensorBoard, in optimizer steps."""
+    max_cremi_patches: int = 64
+    """Validation patches, evenly spread, on which the CREMI distance is measured; 0 measures none."""
 
 
 @dataclass(kw_only=True, slots=True)

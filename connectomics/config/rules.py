@@ -172,6 +172,7 @@ RULES: tuple[Rule, ...] = (
     _at_least("monitor.checkpoint.save_every_n_epochs", 1),
     Rule("monitor.checkpoint.checkpoint_filename", "a file name without /", lambda v, c: bool(v) and "/" not in v),
     _at_least("monitor.logging.scalar.loss_every_n_steps", 1),
+    _at_least("monitor.logging.scalar.max_cremi_patches", 0),
     _at_least("monitor.logging.images.max_images", 0),
     _at_least("monitor.logging.images.num_slices", 1),
     _at_least("monitor.logging.images.log_every_n_epochs", 1),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import numpy as np
 import torch
@@ -31,6 +31,8 @@ class Sample(TypedDict):
     """float32, (C, Z, Y, X), 0 or 1."""
     valid: Tensor
     """bool, (1, Z, Y, X)."""
+    spacing_nm: NotRequired[Tensor]
+    """Voxel size along (z, y, x), float32, (3,); of validation patches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,10 @@ class ValidationPatches(Dataset[Sample]):
 
     def __getitem__(self, number: int) -> Sample:
         volume, start = self.windows[number]
-        return as_sample(self.cutter.cut(volume, start, Geometry(self.shape)))
+        sample = as_sample(self.cutter.cut(volume, start, Geometry(self.shape)))
+        spacing = self.cutter.volumes[volume].image.info.spacing_nm
+        assert spacing is not None  # a volume without one is not opened
+        return {**sample, "spacing_nm": torch.tensor(spacing)}
 
 
 def as_sample(patch: Patch) -> Sample:

@@ -16,13 +16,16 @@ from connectomics.errors import ConfigError, UserError
 from connectomics.inference import SAVED_TYPES
 from connectomics.inference.activations import build_activations
 from connectomics.inference.blend import PROFILES
-from connectomics.lookup import pick
+from connectomics.lookup import pick, suggest
 from connectomics.losses import Criterion
 from connectomics.metrics import METRICS
 from connectomics.metrics.table import NEED_SIDES
 from connectomics.models import MODELS
 from connectomics.training.optimizers import OPTIMIZERS, SCHEDULERS
 from connectomics.volumes.labelled import LabelledSource
+
+LOGGED = ("train_loss_total_epoch", "val_loss_total", "val_jaccard", "val_cremi_distance")
+"""Numbers that checkpoints can be ranked by; the terms of a loss, and the channels of Jaccard, are logged as well."""
 
 
 def check_names(configs: Mapping[str, Config]) -> None:
@@ -91,10 +94,13 @@ def check_monitored(config: Config) -> None:
     if monitor.early_stopping.enabled:
         watched["monitor.early_stopping.monitor"] = monitor.early_stopping.monitor
     for key, name in watched.items():
-        if not name.startswith(("train_loss_", "val_")):
-            raise ConfigError(f"{key} is {name!r}; logged are train_loss_total_epoch, val_loss_total and val_jaccard")
+        known = name in LOGGED or name.startswith(("train_loss_", "val_loss_", "val_jaccard_"))
+        if not known:
+            raise ConfigError(f"{key} is {name!r}; logged are {', '.join(LOGGED)}{suggest(name, LOGGED)}")
         if name.startswith("val_") and not config.data.val.image:
             raise ConfigError(f"{key} is {name!r}, but data.val.image names no volume to validate on")
+        if name == "val_cremi_distance" and config.monitor.logging.scalar.max_cremi_patches == 0:
+            raise ConfigError(f"{key} is {name!r}, but monitor.logging.scalar.max_cremi_patches=0 measures none")
 
 
 def require_disk(folder: Path, volumes: list[LabelledSource], config: Config) -> None:

@@ -13,6 +13,9 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from connectomics.reports.durations import describe_seconds
 
+SHOWN = ("val_loss_total", "val_jaccard", "val_cremi_distance")
+"""Numbers of a validation that are printed."""
+
 LINE_EVERY_S = 30.0
 """Without a terminal (SLURM, a file) a line is printed this often instead of a moving bar."""
 
@@ -55,7 +58,7 @@ class TrainingProgress(ProgressBar):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Print what the validation found."""
-        found = {k: float(v) for k, v in trainer.callback_metrics.items() if k in ("val_loss_total", "val_jaccard")}
+        found = {k: float(v) for k, v in trainer.callback_metrics.items() if k in SHOWN}
         if found and not trainer.sanity_checking and trainer.is_global_zero and self._enabled:
             numbers = "  ".join(f"{name} {value:.4f}" for name, value in sorted(found.items()))
             self._console.print(f"step {trainer.global_step}/{self._max_steps}  {numbers}")

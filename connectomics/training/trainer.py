@@ -19,6 +19,7 @@ from connectomics.training.ema import WeightAverage
 from connectomics.training.images import ValidationImages
 from connectomics.training.interruption import SaveOnInterrupt
 from connectomics.training.progress import TrainingProgress
+from connectomics.training.validation_scores import ValidationScores
 
 
 @final
@@ -93,12 +94,14 @@ def _callbacks(config: Config, checkpoints: Path, processes: int) -> list[Callba
     last = checkpoints / "last.ckpt"
     callbacks: list[Callback] = [WeightAverage(settings.ema)] if settings.ema.enabled else []
     shown = build_target(config.data.target).foreground
-    callbacks += [ValidationImages(monitor.logging.images, shown), TrainingProgress(settings.max_steps, samples)]
+    callbacks += [ValidationScores(config), ValidationImages(monitor.logging.images, shown)]
+    callbacks += [TrainingProgress(settings.max_steps, samples)]
     if monitor.early_stopping.enabled:
         stopping = monitor.early_stopping
-        callbacks.append(
-            EarlyStopping(stopping.monitor, stopping.min_delta, stopping.patience, mode=stopping.mode, strict=True)
-        )
+        callbacks.append(EarlyStopping(
+            stopping.monitor, stopping.min_delta, stopping.patience, mode=stopping.mode, strict=True,
+            check_finite=False,  # a distance is nan as long as nothing is found; StopWhenDiverged looks at the loss
+        ))  # fmt: skip
     callbacks += [StopWhenDiverged(), SaveOnInterrupt(last), _best_checkpoints(monitor.checkpoint, checkpoints)]
     return [*callbacks, SaveLast(last, monitor.checkpoint.save_last)]
 

@@ -37,11 +37,13 @@ def assert_same(first: list[Sample], second: list[Sample]) -> None:
 
 
 def test_a_batch_holds_image_label_and_valid(make_config: MakeConfig) -> None:
-    for batch in (first_batches(make_config())[0], next(iter(ready(make_config(val=True)).val_dataloader()))):
+    validation = next(iter(ready(make_config(val=True)).val_dataloader()))
+    for batch, more in ((first_batches(make_config())[0], {}), (validation, {"spacing_nm": ((2, 3), torch.float32)})):
         assert {name: (tuple(part.shape), part.dtype) for name, part in batch.items()} == {
             "image": ((2, 1, 4, 16, 16), torch.float32),
             "label": ((2, 1, 4, 16, 16), torch.float32),
             "valid": ((2, 1, 4, 16, 16), torch.bool),
+            **more,
         }
         assert 0 <= batch["image"].min() < 0.1
         assert 0.9 < batch["image"].max() <= 1

@@ -39,7 +39,8 @@ def test_a_training_leaves_settings_checkpoints_and_a_log(small: Path) -> None:
     assert load_config(run / "config.yaml", mode="train").optimization.max_steps == 6
     logged = tags(run)
     assert {"train_loss_DiceLoss", "train_loss_WeightedBCEWithLogitsLoss", LOSS, "train_loss_total_epoch",
-            "val_loss_total", "val_jaccard", "learning_rate"} <= set(logged["scalars"])  # fmt: skip
+            "val_loss_total", "val_jaccard", "val_cremi_distance",
+            "learning_rate"} <= set(logged["scalars"])  # fmt: skip
     assert logged["images"] == [f"validation/patch_{i}_raw_label_probability" for i in range(2)]
     assert list(scalars(run, LOSS)) == list(range(6))
 

@@ -1,0 +1,108 @@
+"""What a validation finds beside losses and overlap: the CREMI distance of its patches, and precision over recall."""
+
+from __future__ import annotations
+
+from typing import final
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from connectomics.config import Config
+from connectomics.decoding import pick_decoder
+from connectomics.metrics import MaskPair, UndefinedError
+from connectomics.metrics.cleft_distance import measure_cleft_distance
+
+BINS = 127
+"""Thresholds of the precision-recall curve, from 0 to 1; TensorBoard takes no more."""
+
+
+@final
+class ValidationScores(pl.Callback):
+    """Logs `val_cremi_distance`, `val_cremi_undefined` and a precision-recall curve.
+
+    Validation looks at patches, and so does this distance: a cleft beyond the border of a patch is not seen, and the
+    number is not that of whole volumes, which `--mode test` gives. It is the mean over at most
+    `monitor.logging.scalar.max_cremi_patches` patches, evenly spread and the same every time, of those where something
+    is annotated and something predicted; `val_cremi_undefined` is how many of them lack one of the two. Where all do,
+    the distance is nan, and no checkpoint is better for it.
+    """
+
+    def __init__(self, config: Config) -> None:
+        """Prepare to score with the threshold and the decoder of the settings."""
+        self._foreground = pick_decoder(config.decoding).foreground
+        self._threshold = config.decoding.threshold
+        self._max_patches = config.monitor.logging.scalar.max_cremi_patches
+        self._reset()
+
+    def _reset(self) -> None:
+        self._distance = torch.zeros(3, dtype=torch.float64)  # sum, patches with one, patches without
+        self._counts = torch.zeros(2, BINS)  # voxels by probability: annotated as foreground, and not
+
+    def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Forget the last validation."""
+        self._reset()
+
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Tensor,
+        batch: dict[str, Tensor],
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Count the probabilities of a batch, and measure those of its patches that are chosen."""
+        if trainer.sanity_checking:
+            return
+        size = len(outputs)
+        every = -(-self._patches(trainer, size) // max(1, self._max_patches))
+        for i in range(size):
+            probability = self._foreground(outputs[i].float())  # (Z, Y, X)
+            truth = self._foreground(batch["label"][i]) > 0.5
+            valid = batch["valid"][i, 0] > 0
+            self._count(probability[valid], truth[valid])
+            if self._max_patches and (batch_idx * size + i) % every == 0:
+                self._measure(probability >= self._threshold, truth, valid, batch["spacing_nm"][i])
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Log the numbers, and write the curve."""
+        if trainer.sanity_checking:
+            return
+        device = pl_module.device
+        total, defined, undefined = trainer.strategy.reduce(self._distance.float().to(device), reduce_op="sum")
+        counts = trainer.strategy.reduce(self._counts.to(device), reduce_op="sum")
+        if self._max_patches:
+            pl_module.log("val_cremi_distance", total / defined)
+            pl_module.log("val_cremi_undefined", undefined)
+        writer = trainer.logger.experiment if trainer.logger is not None and trainer.is_global_zero else None
+        if isinstance(writer, SummaryWriter) and counts.sum() > 0:
+            _write_curve(writer, counts.double().cpu(), trainer.global_step)
+
+    def _patches(self, trainer: pl.Trainer, size: int) -> int:
+        """Return how many patches this process validates on, at most."""
+        return max(1, int(sum(trainer.num_val_batches)) * size)
+
+    def _count(self, probability: Tensor, truth: Tensor) -> None:
+        bins = (probability * (BINS - 1)).long().clamp(0, BINS - 1)
+        counts = [torch.bincount(bins[which], minlength=BINS) for which in (truth, ~truth)]
+        self._counts = self._counts.to(bins.device) + torch.stack(counts)
+
+    def _measure(self, predicted: Tensor, truth: Tensor, valid: Tensor, spacing_nm: Tensor) -> None:
+        z, y, x = (float(f"{size:.6g}") for size in spacing_nm.tolist())  # as it was before it was float32
+        masks = (mask.cpu().numpy() for mask in (predicted & valid, truth & valid))
+        try:
+            distance = measure_cleft_distance(MaskPair(*masks, (z, y, x)))
+            self._distance += torch.tensor([distance.score, 1, 0])
+        except UndefinedError:
+            self._distance[2] += 1
+
+
+def _write_curve(writer: SummaryWriter, counts: Tensor, step: int) -> None:
+    """Write precision over recall, from voxels by probability: (2, bins), of foreground and of background."""
+    true, false = counts.flip(1).cumsum(1).flip(1)  # at least as probable as each threshold
+    missed, right = true[0] - true, false[0] - false
+    precision, recall = true / (true + false).clamp(min=1), true / true[0].clamp(min=1)
+    numbers = (true, false, right, missed, precision, recall)
+    writer.add_pr_curve_raw("validation/precision_recall", *(n.numpy() for n in numbers), step, num_thresholds=BINS)
