@@ -117,8 +117,11 @@ class Forest:
             ends.append(found[touching].astype(np.int64))
         start, end = np.concatenate(starts), np.concatenate(ends)
         is_old = end >= 0
-        old, which = np.unique(self._root[end[is_old]], return_inverse=True)
-        end[is_old] = count + which
+        roots = self._root[end[is_old]]
+        touched = np.zeros(len(self._root), np.bool_)
+        touched[roots] = True
+        old = np.flatnonzero(touched)
+        end[is_old] = count + touched.cumsum()[roots] - 1
         end[~is_old] = -2 - end[~is_old]
         total = count + len(old)
         graph = coo_array((np.ones(len(start), np.bool_), (start, end)), shape=(total, total))

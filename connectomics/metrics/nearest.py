@@ -23,10 +23,10 @@ from connectomics.metrics.pair import Mask
 BLOCK = (4, 64, 64)
 """Extent along (z, y, x), in voxels, of the boxes that are begun with."""
 
-PAIRS = 60_000
+PAIRS = 200_000
 """So many pairs of an annotated voxel and a candidate are compared at once; above it a box is halved."""
 
-FEW = 12
+FEW = 48
 """A box with no more annotated voxels than this is not halved."""
 
 PIVOTS = (4, 12)

@@ -91,6 +91,7 @@ class _Annotation:
     @classmethod
     def of(cls, truth: Mask, spacing_nm: Spacing, rule: MatchRule) -> _Annotation:
         ids, number = cc3d.connected_components(truth, connectivity=rule.connectivity, return_N=True)
+        ids = ids.astype(np.min_scalar_type(number), copy=False)
         nothing = np.broadcast_to(np.False_, truth.shape)
         return cls(ids, measure_components(ids, number, nothing, spacing_nm), spacing_nm, rule)
 
