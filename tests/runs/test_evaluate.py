@@ -16,6 +16,7 @@ from connectomics.runs.cli import main
 from connectomics.runs.evaluate import USUAL_METRICS, evaluate
 from connectomics.volumes.labels import CREMI_BACKGROUND, EXCLUDED
 from connectomics.volumes.write import write_volume
+from tests.metrics.test_cremi_distance import CASES, build_ids
 from tests.runs.reading import only_run
 
 ROOT = Path(__file__).parents[2]
@@ -95,6 +96,20 @@ def test_the_layout_of_the_challenge_is_read_on_both_sides(tmp_path: Path, proba
     ids = np.where(truth, np.uint64(4), np.uint64(CREMI_BACKGROUND))
     annotated = write_cremi(tmp_path / "sample.hdf", np.where(excluded, np.uint64(EXCLUDED), ids))
     assert scored(submitted, annotated)["volumes"]["sub"] == expected(mask, truth & ~excluded, ~excluded)
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
+def test_the_contracts_cases_come_out_of_the_command_line(tmp_path: Path, case: dict) -> None:
+    files = []
+    for role in ("test", "truth"):
+        files.append(tmp_path / f"{role}.hdf")
+        with h5py.File(files[-1], "w") as file:
+            dataset = file.create_dataset("volumes/labels/clefts", data=build_ids(case[role], case["shape"]))
+            dataset.attrs["resolution"] = case[f"{role}_resolution"]
+    scores = scored(*files)["volumes"]["test"]["cremi_distance"]
+    assert case["threshold_nm"] == 200
+    for key, value in case["expect"].items():
+        assert scores["score" if key == "cremi_score" else key] == pytest.approx(value, abs=1e-9, rel=0), key
 
 
 def test_voxels_outside_the_mask_do_not_count(tmp_path: Path, probability, truth, label) -> None:
