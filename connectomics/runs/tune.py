@@ -120,6 +120,9 @@ def _write(rows: Mapping[str, list[Row]], stamp: Mapping[str, Any], config: Conf
     write_text(run.tuned, head + yaml.safe_dump(settings, sort_keys=False))
     scores = ", ".join(f"{name} {_written(best[name])}" for name in best if name not in settings["decoding"])
     say(f"best of {on}: threshold {best['threshold']:g}, min_size {best['min_size']}; {scores}")
+    tried = sorted({row["threshold"] for row in means})
+    if best["threshold"] in (tried[0], tried[-1]) and len(tried) > 1:
+        say("that is the end of decoding.tuning.thresholds: beyond it could be a better one")
     say(f"all scores are in {run.sweep}, curves for a browser in {run.sweep_page}")
     say(f"test with these settings: --mode test --checkpoint {stamp['checkpoint']} --tuned {run.tuned}")
 

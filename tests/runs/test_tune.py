@@ -84,6 +84,17 @@ def test_the_prediction_is_made_once(small: Path, run: Path, capsys: pytest.Capt
     assert again["best"]["jaccard"] == max(row["jaccard"] for row in first["mean"])
 
 
+@pytest.mark.parametrize("says", [True, False])
+def test_a_best_threshold_at_the_end_of_the_range_is_told(
+    small: Path, run: Path, capsys: pytest.CaptureFixture[str], says: bool
+) -> None:
+    best = tuned(small, run)["best"]["threshold"]
+    assert 0.1 < best < 0.9
+    capsys.readouterr()
+    tuned(small, run, f"decoding.tuning.thresholds=[{best if says else 0.1},0.9,0.1]")
+    assert ("beyond it could be a better one" in capsys.readouterr().out) == says
+
+
 def test_several_volumes_are_averaged(small: Path, run: Path, tmp_path: Path) -> None:
     image, label = write_pair(tmp_path, "other", shape=(3, 10, 50), seed=9)
     both = f"data.val={{image: [{tmp_path}/im_val.h5,{image}], label: [{tmp_path}/syn_val.h5,{label}]}}"
