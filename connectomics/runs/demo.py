@@ -48,7 +48,7 @@ def demo(chosen: Demo, configs: Mapping[str, Config]) -> RunFolder:
 
 def _write_phantom(folder: Path, name: str, shape: ZYX, seed: int, chosen: Demo) -> None:
     apart = (0, 0, 0) if name == "train" else chosen.counted_apart
-    phantom = make_phantom(shape, np.random.default_rng(seed), apart=apart)
+    phantom = make_phantom(shape, np.random.default_rng(seed), apart=apart, density_px=chosen.density_px)
     label = {"label": phantom.label, "polarity": phantom.polarity}[chosen.label]
     attributes = {"resolution": np.array(phantom.spacing_nm)}
     write_volume(folder / f"im_{name}.h5", phantom.image, attributes)

@@ -23,6 +23,8 @@ class Demo:
     """What of a phantom the network learns: its clefts, or the sides of its synapses."""
     legend: str
     """What the colours of the picture are."""
+    density_px: float = 0.0
+    """How far the postsynaptic density of its phantoms reaches behind the cleft, in pixels."""
     counted_apart: ZYX = (0, 0, 0)
     """Least number of voxels between two synapses in the volumes for validation and test, where each is counted."""
 
@@ -40,6 +42,7 @@ DEMOS: Mapping[str, Demo] = {
         FOLDER / "demo_polarity.yaml",
         label="polarity",
         legend=f"{FOUND}, wrong way round (orange); pre magenta, post cyan",
+        density_px=5.0,  # as in asymmetric synapses of cortex: about 40 nm
         counted_apart=(3, 17, 17),  # twice a dilation by up to 5 pixels and one more; 6 for the drift of the sections
     ),
 }

@@ -13,6 +13,7 @@ from connectomics.volumes.phantom.synapses import (
     label_synapses,
     paint_bar,
     paint_cleft,
+    paint_density,
     place_contacts,
 )
 
@@ -84,6 +85,31 @@ def test_the_postsynaptic_membrane_is_the_denser_one(synapses: list[Synapse]) ->
         signed = synapse.contact.signed
         pre, post = (within[synapse.cleft & side].mean() for side in (signed > 0.7, signed < -0.7))
         assert post < pre - 10
+
+
+@pytest.mark.parametrize("depth", [1.0, 5.0])
+def test_the_density_lies_in_the_postsynaptic_side_behind_the_cleft_and_darkens(
+    synapses: list[Synapse], depth: float
+) -> None:
+    for synapse in synapses:
+        canvas = np.full(SHAPE, 180, np.float32)
+        paint_density(canvas, synapse, depth)
+        drawn = canvas < 180
+        _, polarity = label_synapses(SHAPE, [synapse])
+        assert drawn.any()
+        assert not (drawn & (polarity != 2)).any()
+        assert not (drawn & in_volume(synapse, synapse.cleft)).any()
+        assert canvas.max() == 180
+
+
+def test_a_density_changes_no_label_and_none_is_the_phantom_without_it() -> None:
+    bare, dense = (make_phantom((4, 96, 96), np.random.default_rng(2), density_px=depth) for depth in (0, 5))
+    np.testing.assert_array_equal(bare.label, dense.label)
+    np.testing.assert_array_equal(bare.polarity, dense.polarity)
+    post = (dense.polarity > 0) & (dense.polarity % 2 == 0)
+    assert dense.image[post].mean() < bare.image[post].mean() - 15
+    far = ~ndimage.binary_dilation(post, np.ones((1, 9, 9), bool))  # beyond the blur of the microscope
+    np.testing.assert_array_equal(bare.image[far], dense.image[far])
 
 
 def test_synapses_kept_apart_stay_apart_when_they_grow() -> None:

@@ -16,6 +16,7 @@ EDGE_PX = 12
 _UPRIGHT = 0.5
 _ROOM_DEPTH_PX = 14
 _TRIES_PER_CONTACT = 16
+_DENSITY = 52.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,15 @@ def paint_bar(canvas: NDArray[np.float32], synapse: Synapse) -> None:
     at = np.s_[max(0, middle - 1) : middle + 2]
     present = synapse.cleft[at].any(axis=(1, 2), keepdims=True)
     canvas[contact.box.slices][at][(stem | table)[at] & present & ~synapse.cleft[at]] = 58
+
+
+def paint_density(canvas: NDArray[np.float32], synapse: Synapse, depth: float) -> None:
+    """Draw the dark fuzz in the postsynaptic cell behind the cleft: it fades out within `depth` pixels of the plate."""
+    contact = synapse.contact
+    behind = -contact.signed - synapse.half_width  # 0 at the face of the plate
+    fuzz = contact.zone & (behind > 0) & (behind < depth)
+    within = canvas[contact.box.slices]
+    within[fuzz] += (0.9 * (1 - (behind[fuzz] / depth) ** 2)) * (_DENSITY - within[fuzz])
 
 
 def paint_junction(canvas: NDArray[np.float32], contact: Contact, rng: np.random.Generator) -> None:
