@@ -10,7 +10,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from connectomics.geometry import ZYX, Box
+from connectomics.geometry import ZYX, Box, Spacing
 from connectomics.metrics import MaskPair
 from connectomics.metrics.synapses import MatchRule
 from connectomics.reports.figures import to_gray
@@ -107,10 +107,7 @@ def write_volume_data(
         for i in range(len(slab.gray)):
             _write_json(page, f"pictures-{number}-{slab.z + i}", _pictures(slab, i, size))
     spacing = volume.image.info.spacing_nm or (1.0, 1.0, 1.0)
-    if classes:
-        compared = compare_sides(predicted, truth, spacing, rule)
-    else:
-        compared = compare_objects(MaskPair(predicted, truth, spacing), rule)
+    compared = _compare(predicted, truth, spacing, rule, parted=bool(classes))
     for z in range(volume.image.shape[0]):
         _write_json(page, f"outlines-{number}-{z}", _drawn(compared, z, parted=bool(classes)))
     entry = _entry(volume.name, volume.image.shape, spacing, compared, volume.probability is not None)
@@ -124,6 +121,13 @@ def dump_json(value: Any) -> str:
 
 def _write_json(page: IO[str], name: str, value: Any) -> None:
     page.write(f'<script type="application/json" id="{name}">{dump_json(value)}</script>\n')
+
+
+def _compare(predicted: NDArray, truth: NDArray, spacing: Spacing, rule: MatchRule, parted: bool) -> Comparison:
+    """Compare objects: by their ids where they consist of parts, otherwise as components of what is not 0."""
+    if parted:
+        return compare_sides(predicted, truth, spacing, rule)
+    return compare_objects(MaskPair(predicted, truth, spacing), rule)
 
 
 def _drawn(compared: Comparison, z: int, parted: bool) -> dict[str, Any]:

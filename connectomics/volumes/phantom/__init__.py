@@ -68,8 +68,7 @@ def make_phantom(
         synapses_per_um3: Density aimed at; fewer are made where they would crowd.
         apart: Least number of voxels along (z, y, x) between the sides of two synapses, before the stage drifts: up to
             6 pixels more or less from one section to the next.
-        density_px: How far a postsynaptic density reaches into its cell, in pixels behind the plate of the cleft; one
-            of more than about 4 ends with its side. 0 draws none but that in the plate.
+        density_px: How far a postsynaptic density reaches behind the plate of the cleft; it ends with the side.
 
     Returns:
         The phantom. A small one may hold no synapse.
@@ -84,9 +83,8 @@ def make_phantom(
     count = round(synapses_per_um3 * float(np.prod(np.multiply(shape, SPACING_NM) / 1000)))
     whole = (shape[0], shape[1] + 2 * DRIFT_PX, shape[2] + 2 * DRIFT_PX)
     tissue, synapses = _make_tissue(whole, count, apart, rng)
-    if density_px > 0:
-        for synapse in synapses:
-            paint_density(tissue, synapse, density_px)
+    for synapse in synapses:
+        paint_density(tissue, synapse, density_px)
     label, polarity = label_synapses(tissue.shape, synapses)
     shifts = drift(shape, rng)
     return Phantom(expose(cut(tissue, shifts), rng), cut(label, shifts), cut(polarity, shifts))

@@ -134,7 +134,7 @@ def paint_bar(canvas: NDArray[np.float32], synapse: Synapse) -> None:
 
 
 def paint_density(canvas: NDArray[np.float32], synapse: Synapse, depth: float) -> None:
-    """Draw the dark fuzz in the postsynaptic cell behind the cleft: it fades out within `depth` pixels of the plate."""
+    """Draw the dark fuzz in the postsynaptic cell behind the cleft, to `depth` pixels from the plate; 0 draws none."""
     contact = synapse.contact
     behind = -contact.signed - synapse.half_width  # 0 at the face of the plate
     fuzz = contact.zone & (behind > 0) & (behind < depth)
