@@ -27,4 +27,7 @@ def remove_small(mask: Mask, min_size: int, connectivity: int = 26) -> Mask:
         voxels += np.bincount(section.reshape(-1), minlength=number + 1)
     large = voxels >= min_size
     large[0] = False
-    return np.stack([large[section] for section in ids])
+    kept = np.empty_like(mask)
+    for section, out in zip(ids, kept, strict=True):
+        out[:] = large[section]
+    return kept
