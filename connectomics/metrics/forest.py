@@ -136,7 +136,7 @@ def open_levels(levels: Levels, min_sizes: list[int], connectivity: int) -> list
         min_sizes: Voxels that a component has at least; one result for each.
         connectivity: 6 joins voxels that share a face, 18 an edge, 26 a corner.
     """
-    if all(size <= 1 for size in min_sizes):
+    if all(size <= 1 for size in min_sizes) or not levels.any():
         return [levels for _ in min_sizes]
     forest = Forest(levels, connectivity)
     starts = [len(step.renamed) for step in forest.steps()]

@@ -84,6 +84,12 @@ def test_opened_levels_hold_every_mask_without_its_small_components(seed: int, c
             np.testing.assert_array_equal(opened > level, remove_small(levels > level, size, connectivity))
 
 
+def test_where_no_threshold_is_reached_nothing_is_predicted_at_any() -> None:
+    levels, truth = np.zeros((3, 4, 5), np.uint8), np.ones((3, 4, 5), bool)
+    for row in sweep_levels(levels, truth, SPACINGS[0], THRESHOLDS, [0, 9], MatchRule()):
+        assert row.scores == dict.fromkeys(SCORES) | {"jaccard": 0, "dice": 0, "recall": 0, "synapse_f1": 0}
+
+
 def test_a_level_is_the_number_of_thresholds_that_a_probability_reaches_in_float32() -> None:
     thresholds = [0.1, 0.3, 0.7]
     probability = np.array([[[0, 0.1, 0.29999, 0.3, 0.7, 1]]], np.float32)
