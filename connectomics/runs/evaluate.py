@@ -45,8 +45,9 @@ def evaluate(argv: Sequence[str] | None = None) -> int:
         names = name_volumes(predictions)
         scores, failed = _score_all(list(zip(names, predictions, labels, masks, strict=True)), args)
         whole = {"volumes": scores, "mean": _mean(scores, failed), "stamp": _stamp(args)}
-        print_scores(console(), whole)
-        if args.json:
+        if scores:
+            print_scores(console(), whole)
+        if scores and args.json:
             write_text(args.json, json.dumps(whole, indent=2, allow_nan=False) + "\n")
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -195,6 +195,16 @@ def test_what_cannot_be_scored_is_told_and_the_others_get_their_scores(
     assert found["mean"]["jaccard_undefined"] == "no score for bad"
 
 
+def test_where_nothing_can_be_scored_there_is_neither_a_table_nor_a_file(
+    tmp_path: Path, label: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate([str(tmp_path / "none.h5"), str(label), "--json", str(tmp_path / "scores.json")]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("error: none: ")
+    assert not (tmp_path / "scores.json").exists()
+
+
 def test_a_challenge_label_that_was_cast_to_int64_is_refused(tmp_path: Path, probability, truth, capsys) -> None:
     ids = np.where(truth, np.uint64(4), np.uint64(CREMI_BACKGROUND)).astype(np.int64)
     write_volume(tmp_path / "a.h5", probability, GRID)
