@@ -46,11 +46,15 @@ def expanded(words: list[str]) -> list[str]:
     return out
 
 
+def shown(value: str | list[str]) -> str:
+    return value if isinstance(value, str) else " ".join(value)[:60]
+
+
 def test_the_pages_show_commands() -> None:
     assert len(commands()) >= 5
 
 
-@pytest.mark.parametrize(("page", "arguments"), commands(), ids=lambda value: value if isinstance(value, str) else " ".join(value)[:60])
+@pytest.mark.parametrize(("page", "arguments"), commands(), ids=shown)
 def test_a_command_of_a_page_is_accepted(
     page: str, arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
