@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +12,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import connectomics
-from connectomics.config import Config, dump_config, load_configs
+from connectomics.config import STAGES, Config, dump_config, load_configs
 from connectomics.errors import CheckpointError, UserError
 from connectomics.lookup import pick
 from connectomics.runs.demos import DEMOS, USUAL
@@ -99,11 +100,20 @@ def _count(text: str) -> int:
 
 
 def _located(message: str, args: argparse.Namespace) -> str:
-    """Put the file of settings in front of a complaint that begins with the key of a setting."""
+    """Say, in front of a complaint that begins with the key of a setting, where that was written."""
     sections = tuple(f"{spec.name}." for spec in fields(Config))
     if not message.startswith(sections):
         return message
+    key = message.split()[0].rstrip(":").replace("[", ".").replace("]", "")
+    if any(f"{key}.".startswith(f"{name}.") for name in _overridden(args.overrides)):
+        return f"command line: {message}"
     return f"{DEMOS[args.demo].settings if args.config is None else args.config}: {message}"
+
+
+def _overridden(overrides: Sequence[str]) -> list[str]:
+    """Return the keys that overrides name, without the mode that some of them begin with."""
+    stages = "|".join(("default", *STAGES))
+    return [re.sub(rf"^({stages})\.", "", text.partition("=")[0]) for text in overrides]
 
 
 def _check_early(configs: Mapping[str, Config], mode: str, args: argparse.Namespace) -> None:

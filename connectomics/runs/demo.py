@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from connectomics.config import Config
+from connectomics.errors import ConfigError
 from connectomics.geometry import ZYX
 from connectomics.runs.console import is_first_process, say
 from connectomics.runs.demos import Demo
 from connectomics.runs.folder import RunFolder
 from connectomics.runs.test import test
 from connectomics.runs.train import train
+from connectomics.training.devices import choose_devices
 from connectomics.volumes.phantom import make_phantom
 from connectomics.volumes.write import write_volume
 
@@ -32,7 +34,13 @@ def demo(chosen: Demo, configs: Mapping[str, Config]) -> RunFolder:
 
     Returns:
         The folder of the run.
+
+    Raises:
+        UserError: If something that the settings name cannot be used.
     """
+    for config in configs.values():
+        _require_no_volumes(config)
+        choose_devices(config.system)
     folder = Path(configs["train"].save_path or "") / "volumes"
     shapes = {"train": TRAIN_SHAPE, "val": VAL_SHAPE, "test": TEST_SHAPE}
     if is_first_process():
@@ -44,6 +52,16 @@ def demo(chosen: Demo, configs: Mapping[str, Config]) -> RunFolder:
     if is_first_process():
         _tell_where(run, chosen)
     return run
+
+
+def _require_no_volumes(config: Config) -> None:
+    for stage, volumes in (("train", config.data.train), ("val", config.data.val), ("test", config.data.test)):
+        for what, files in (("image", volumes.image), ("label", volumes.label), ("mask", volumes.mask)):
+            if files:
+                raise ConfigError(
+                    f"data.{stage}.{what} is {files}; the demo makes its own volumes. For yours take a file, "
+                    "such as --config tutorials/syn_cremi.yaml"
+                )
 
 
 def _write_phantom(folder: Path, name: str, shape: ZYX, seed: int, chosen: Demo) -> None:

@@ -202,6 +202,22 @@ def test_the_demo_takes_nothing_that_it_would_ignore(capsys: pytest.CaptureFixtu
     assert "--demo trains and tests by itself" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("data.val.image=[mine.h5]", "command line: data.val.image is ['mine.h5']; the demo makes its own volumes"),
+        ("system.num_gpus=64", "command line: system.num_gpus is 64, but this machine has"),
+        ("evaluation.metrics=[jacard]", "command line: evaluation.metrics is 'jacard'; it must be one of"),
+        ("test.evaluation.metrics=[jacard]", "command line: evaluation.metrics is 'jacard'; it must be one of"),
+    ],
+)
+def test_a_demo_that_cannot_be_says_so_before_it_makes_anything(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], override: str, says: str
+) -> None:
+    assert says in refused(capsys, "--demo", f"save_path={tmp_path / 'demo'}", override)
+    assert not (tmp_path / "demo").exists()
+
+
 def test_an_unknown_demo_is_told_with_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
     line = refused(capsys, "--demo", "polarty")
     assert "--demo is 'polarty'; it must be one of clefts, polarity; did you mean 'polarity'?" in line
