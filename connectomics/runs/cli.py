@@ -190,14 +190,13 @@ def _tune(configs: Mapping[str, Config], args: argparse.Namespace) -> int:
 def _demo(configs: Mapping[str, Config], args: argparse.Namespace) -> int:
     from connectomics.runs.assemble import check_names
     from connectomics.runs.demo import demo
-    from connectomics.runs.train import resume_hint
     from connectomics.training.interruption import TrainingInterrupted
 
     check_names(configs)
     try:
         demo(DEMOS[args.demo], configs)
     except TrainingInterrupted as interrupted:
-        print(resume_hint(interrupted), file=sys.stderr)
+        print(f"{interrupted}; a demo does not go on, it begins anew with the same command", file=sys.stderr)
         return 128 + interrupted.signum
     return 0
 

@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import signal
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from connectomics.runs import demo as demo_module
 from connectomics.runs.assemble import check_names
 from connectomics.runs.cli import main
 from connectomics.runs.demos import DEMOS
+from connectomics.training.interruption import TrainingInterrupted
 
 SMALL = [
     "system.num_gpus=0", "system.num_workers=0", "model.rsunet.filters=[4,8]",
@@ -90,3 +92,16 @@ def test_every_volume_of_a_demo_holds_whole_synapses(shown: Shown, volume: str) 
     assert ids.tolist() == list(range(1, len(ids) + 1))
     assert len(ids) >= parts
     assert len(ids) % parts == 0
+
+
+def test_a_stopped_demo_does_not_promise_to_go_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def stopped(*arguments: object) -> None:
+        raise TrainingInterrupted(signal.SIGINT, tmp_path / "last.ckpt")
+
+    monkeypatch.setattr(demo_module, "demo", stopped)
+    assert main(["--demo"]) == 128 + signal.SIGINT
+    said = capsys.readouterr().err
+    assert "begins anew with the same command" in said
+    assert "--checkpoint" not in said
