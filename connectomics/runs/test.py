@@ -26,6 +26,7 @@ from connectomics.runs.predict import peak_memory, predict_sections
 from connectomics.runs.report import report_results, write_picture
 from connectomics.runs.score import pair_labels, score_or_say, write_synapses
 from connectomics.runs.trained import begin, open_trained, require_checkpoint, try_volumes
+from connectomics.volumes.intensity import IntensityRange
 from connectomics.volumes.labelled import LabelledSource, measure_image, open_labelled
 
 
@@ -56,7 +57,7 @@ def test(config: Config, checkpoint: Path | None, fast_dev_run: int = 0) -> RunF
     scores: dict[str, dict[str, Any]] = {}
     failed: dict[str, str] = {}
     for volume in volumes:
-        decoded = _find(volume, network, config, run)
+        decoded, intensity = _find(volume, network, config, run)
         pair = None
         if config.evaluation.enabled:
             try:
@@ -64,7 +65,8 @@ def test(config: Config, checkpoint: Path | None, fast_dev_run: int = 0) -> RunF
             except VolumeError as error:  # the other volumes still get their scores
                 failed[volume.name] = str(error)
             scores[volume.name] = score_or_say(pair, failed.get(volume.name, ""), config)
-        _show(volume if volume.name not in failed else replace(volume, label=None), decoded, pair, config, run)
+        shown = volume if volume.name not in failed else replace(volume, label=None)
+        _show(shown, intensity, decoded, pair, config, run)
     if scores:
         _report(run, scores, trained.stamp(config))
         report_results(run, [volume for volume in volumes if volume.name not in failed], config)
@@ -74,17 +76,21 @@ def test(config: Config, checkpoint: Path | None, fast_dev_run: int = 0) -> RunF
     return run
 
 
-def _show(volume: LabelledSource, decoded: Decoded, pair: LabelPair | None, config: Config, run: RunFolder) -> None:
+def _show(
+    volume: LabelledSource, intensity: IntensityRange, decoded: Decoded, pair: LabelPair | None, config: Config,
+    run: RunFolder,
+) -> None:  # fmt: skip
     """Draw sections of a volume, and list what was found in it, where results are saved."""
     if config.inference.save_results:
-        intensity = measure_image(volume, config.data.image_transform)
         write_picture(volume, intensity, decoded.foreground, config, run)
     if lists_synapses(config):
         write_synapses(volume, decoded.labels, pair, config, run)
 
 
-def _find(volume: LabelledSource, network: TrainedNetwork, config: Config, run: RunFolder) -> Decoded:
-    """Predict and decode a volume into its files."""
+def _find(
+    volume: LabelledSource, network: TrainedNetwork, config: Config, run: RunFolder
+) -> tuple[Decoded, IntensityRange]:
+    """Predict and decode a volume into its files; return what was found, and how the image is scaled."""
     begun = time.monotonic()
     intensity = measure_image(volume, config.data.image_transform)
     with closing(predict_sections(volume, intensity, network, config, run)) as predicted:
@@ -95,7 +101,7 @@ def _find(volume: LabelledSource, network: TrainedNetwork, config: Config, run: 
         f"{peak_memory(network)}, {decoded.foreground.sum() / voxels:.2%} of the voxels are in "
         f"{pick_decoder(config.decoding).noun}"
     )
-    return decoded
+    return decoded, intensity
 
 
 def _report(run: RunFolder, scores: dict[str, dict[str, Any]], stamp: dict[str, Any]) -> None:
