@@ -8,10 +8,11 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "connectomics"
 
-GROUND = {"errors", "lookup", "geometry"}
+GROUND = {"errors", "lookup", "geometry", "sides"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "geometry": set(),
+    "sides": set(),
     "lookup": {"errors"},
     "config": GROUND,
     "volumes": GROUND | {"config"},

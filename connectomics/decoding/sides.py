@@ -9,12 +9,7 @@ import numpy.typing as npt
 
 from connectomics.decoding.size import remove_small
 from connectomics.geometry import ZYX
-
-PRE = 1
-"""Side of odd ids: synapse k has 2k - 1 ..."""
-
-POST = 2
-"""... and 2k here."""
+from connectomics.sides import POST, PRE
 
 Mask = npt.NDArray[np.bool_]
 Sides = npt.NDArray[np.uint8]

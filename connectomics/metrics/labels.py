@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectomics.geometry import Spacing
-from connectomics.metrics.pair import GridError, Mask, MaskPair, keep_annotated
+from connectomics.metrics.pair import Mask, MaskPair, keep_annotated, require_same_shape
 
 Labels = NDArray[np.unsignedinteger] | Mask
 """Ids, 0 (or False) for the background, (Z, Y, X)."""
@@ -38,11 +38,11 @@ class LabelPair:
     annotated: Mask | None = None
 
     def __post_init__(self) -> None:
-        for name, ids in (("predicted", self.predicted), ("truth", self.truth)):
+        labels = {"predicted": self.predicted, "truth": self.truth}
+        for name, ids in labels.items():
             if ids.dtype.kind not in "bu" or ids.ndim != 3:
                 raise ValueError(f"{name} is {ids.dtype} of shape {ids.shape}; ids are unsigned, (Z, Y, X)")
-            if ids.shape != self.truth.shape:
-                raise GridError(f"{name} has shape {ids.shape}, truth has {self.truth.shape}; they must be the same")
+        require_same_shape(labels)
         if self.annotated is not None:
             object.__setattr__(self, "predicted", keep_annotated(self.predicted, self.annotated))
             object.__setattr__(self, "truth", keep_annotated(self.truth, self.annotated))

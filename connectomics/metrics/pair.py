@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isclose
 
@@ -55,9 +56,7 @@ class MaskPair:
         for name, mask in masks.items():
             if mask.dtype != np.bool_ or mask.ndim != 3:
                 raise ValueError(f"{name} is {mask.dtype} of shape {mask.shape}; a mask is bool, (Z, Y, X)")
-        for name, mask in masks.items():
-            if mask.shape != self.truth.shape:
-                raise GridError(f"{name} has shape {mask.shape}, truth has {self.truth.shape}; they must be the same")
+        require_same_shape(masks)
         if self.annotated is not None:
             object.__setattr__(self, "predicted", keep_annotated(self.predicted, self.annotated))
             object.__setattr__(self, "truth", keep_annotated(self.truth, self.annotated))
@@ -102,6 +101,18 @@ class MaskPair:
         return " outside the excluded ones" if self.annotated.any() else ": every voxel is excluded"
 
 
+def require_same_shape(arrays: Mapping[str, NDArray]) -> None:
+    """Refuse arrays, by the names a message gives them, of which one differs in shape from "truth".
+
+    Raises:
+        GridError: If they differ.
+    """
+    truth = arrays["truth"].shape
+    for name, array in arrays.items():
+        if array.shape != truth:
+            raise GridError(f"{name} has shape {array.shape}, truth has {truth}; they must be the same")
+
+
 def require_same_spacing(predicted_nm: Spacing, truth_nm: Spacing) -> None:
     """Refuse voxel sizes, along (z, y, x) in nanometres, that differ by more than the rounding of a float32.
 
@@ -121,8 +132,7 @@ def keep_annotated(voxels: NDArray, annotated: Mask) -> NDArray:
     Raises:
         GridError: If the shapes differ.
     """
-    if voxels.shape != annotated.shape:
-        raise GridError(f"annotated has shape {annotated.shape}, truth has {voxels.shape}; they must be the same")
+    require_same_shape({"truth": voxels, "annotated": annotated})
     if any(section.any(where=~counts) for section, counts in zip(voxels, annotated, strict=True)):
         return voxels * annotated
     return voxels

@@ -12,12 +12,6 @@ from connectomics.errors import VolumeError
 from connectomics.volumes.labels import split_clefts
 from connectomics.volumes.source import Layout
 
-PRE = 1
-"""Side of the odd ids: the pre-synaptic one."""
-
-POST = 2
-"""Side of the even ids: the post-synaptic one."""
-
 MOST_NAMED = 10
 """Ids that a warning names one by one."""
 

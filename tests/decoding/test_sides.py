@@ -10,7 +10,8 @@ from scipy import ndimage
 
 from connectomics.config.data import TargetConfig
 from connectomics.data.targets import build_target
-from connectomics.decoding.sides import POST, PRE, decode_classes, decode_sides, number_synapses
+from connectomics.decoding.sides import decode_classes, decode_sides, number_synapses
+from connectomics.sides import POST, PRE
 from connectomics.volumes.polarity import split_sides
 
 IN_PLANE = (1, 5, 5)
