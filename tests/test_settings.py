@@ -141,7 +141,6 @@ PINNED = {
     "model.rsunet.norm": "batch",
     "model.rsunet.activation": "elu",
     "model.rsunet.num_groups": 8,
-    "model.rsunet.foreground_prior": 0.01,
     "data.dataloader.patch_size": (18, 256, 256),
     "data.image_transform.normalize": "0-1",
     "data.image_transform.clip_percentile_low": 0.0,

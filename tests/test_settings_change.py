@@ -26,8 +26,7 @@ def network(config: Config) -> Facts:
     strides = [p.stride() for p in module.model.parameters()]
     terms = [(loss.__class__.__name__, vars(loss).get("_buffers"), {k: v for k, v in vars(loss).items() if k[0] != "_"})
              for loss in module.criterion.losses]  # fmt: skip
-    bias = module.model.head[1].bias.tolist()
-    return [str(module.model), strides, terms, module.criterion.weights, module.criterion.channels, bias]
+    return [str(module.model), strides, terms, module.criterion.weights, module.criterion.channels]
 
 
 def course(config: Config) -> Facts:
@@ -99,7 +98,6 @@ CHANGES: list[tuple[Callable[[Config], Facts], str]] = [
     (network, "model.rsunet.norm=group model.rsunet.num_groups=4"),
     (network, "model.rsunet.norm=group model.rsunet.num_groups=2"),
     (network, "model.rsunet.activation=relu"),
-    (network, "model.rsunet.foreground_prior=0.5"),
     (network, "model.loss.losses.0.weight=2"),
     (network, "model.loss.losses.0.function=DiceLoss"),
     (network, "model.loss.losses.0.kwargs={pos_weight: 3}"),

@@ -30,8 +30,6 @@ class RSUNetConfig:
     """Non-linearity after each normalisation."""
     num_groups: int = 8
     """Groups of `norm: group`; each of `filters` must be a multiple of it."""
-    foreground_prior: float = 0.01
-    """Probability in (0, 1) that the head's bias gives each voxel before training; 0.5 is a bias of 0."""
 
 
 @dataclass(kw_only=True, slots=True)

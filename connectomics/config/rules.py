@@ -98,7 +98,6 @@ RULES: tuple[Rule, ...] = (
     Rule("model.rsunet.kernel_2d", "three odd numbers", lambda v, c: all(n >= 1 and n % 2 == 1 for n in v)),
     Rule("model.rsunet.num_groups", "a divisor of each of model.rsunet.filters when norm is group",
          lambda v, c: v >= 1 and (c.model.rsunet.norm != "group" or all(n % v == 0 for n in c.model.rsunet.filters))),
-    Rule("model.rsunet.foreground_prior", "between 0 and 1", lambda v, c: 0 < v < 1),
     Rule("model.loss.losses", "one or more terms", lambda v, c: len(v) > 0),
     Rule("model.loss.losses", "terms whose weight is at least 0", lambda v, c: all(t.weight >= 0 for t in v)),
     Rule("model.loss.losses", f"terms whose pred_slice is {SLICE}",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from math import log
 from typing import final
 
 import torch
@@ -60,13 +59,9 @@ class UpBlock(nn.Module):
 class RSUNet(nn.Module):
     """Residual symmetric U-Net.
 
-    The bias of the head starts at the logit of `foreground_prior`: where foreground is rare, hundreds of steps would
-    otherwise go by until that one number, and what stands in for it, has come down.
-
     Source:
         Lee, Zung, Li, Jain, Seung 2017, Superhuman accuracy on the SNEMI3D connectomics challenge,
-        arXiv:1706.00120, figure 2; with addition at the skips and linear upsampling. The bias: Lin, Goyal, Girshick,
-        He, Dollar 2017, Focal loss for dense object detection, ICCV, section 3.3.
+        arXiv:1706.00120, figure 2; with addition at the skips and linear upsampling.
     """
 
     def __init__(self, in_channels: int, out_channels: int, config: RSUNetConfig) -> None:
@@ -85,7 +80,6 @@ class RSUNet(nn.Module):
         )
         self.head = nn.Sequential(norm_act(filters[0]), Conv(filters[0], out_channels, (1, 1, 1), bias=True))
         self.apply(_initialise)
-        nn.init.constant_(self.head[1].bias, log(config.foreground_prior / (1 - config.foreground_prior)))
 
     def forward(self, image: Tensor) -> Tensor:
         """Map an image (B, C, Z, Y, X) to logits (B, O, Z, Y, X) of the same extent.
@@ -111,7 +105,7 @@ class RSUNet(nn.Module):
 
 
 def _initialise(module: nn.Module) -> None:
-    """Kaiming normal weights by their outgoing connections; biases 0, that of the head for now."""
+    """Kaiming normal weights by their outgoing connections; biases 0."""
     if isinstance(module, nn.Conv3d):
         nn.init.kaiming_normal_(module.weight, mode="fan_out")
         if module.bias is not None:

@@ -99,9 +99,7 @@ def _shaping(model: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings that decide which weights there are and what they mean."""
     shaping = {"arch.type": model["arch"]["type"]}
     shaping |= {key: model[key] for key in ("in_channels", "out_channels")}
-    shaping |= {f"rsunet.{name}": value for name, value in model["rsunet"].items()}
-    shaping.pop("rsunet.foreground_prior", None)  # where training began, which the weights have left
-    return shaping
+    return shaping | {f"rsunet.{name}": value for name, value in model["rsunet"].items()}
 
 
 def load_weights(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
