@@ -21,6 +21,9 @@ from connectomics.volumes.source import CroppedSource, VolumeSource
 
 USUAL_THRESHOLD = 0.5
 
+ROUNDING = 1e-5
+"""How far beyond 0 and 1 a probability may lie: where windows are blended in float32, 1 becomes 1.0000001."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -118,7 +121,7 @@ def _probabilities(
         if scale != 1:
             probability /= np.float32(scale)
         low, high = float(probability.min()), float(probability.max())
-        if not (low >= 0 and high <= 1):  # nan is neither
+        if not (low >= -ROUNDING and high <= 1 + ROUNDING):  # nan is neither
             raise VolumeError(
                 f"{found.info.location} reaches from {low:g} to {high:g}; probabilities lie between 0 and 1"
             )
