@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from connectomics.config.convert import Origins, convert
+from connectomics.config.decoding import DecodingConfig
 from connectomics.config.overrides import Assignment, parse_overrides
 from connectomics.config.rules import check
 from connectomics.config.schema import STAGES, Config
@@ -57,6 +58,19 @@ def load_configs(
     last = _read_yaml(tuned, "--tuned")
     with_tuned = trees | {str(tuned): last}
     return {stage: _fold_stage(with_tuned if stage == mode else trees, assignments, stage, mode) for stage in STAGES}
+
+
+def load_tuned(path: Path) -> DecodingConfig:
+    """Return how the file that `--mode tune` wrote decodes, for use without other settings.
+
+    Raises:
+        ConfigError: As `load_configs`, and if the file chooses no threshold.
+    """
+    tree = _read_yaml(path, "--tuned")
+    decoding = _fold_stage({str(path): tree}, (), "test", "test").decoding
+    if "threshold" not in (tree.get("decoding") or {}):
+        raise ConfigError(f"--tuned {path} holds no decoding.threshold; give the file that tune mode wrote")
+    return decoding
 
 
 def dump_config(config: Config) -> str:

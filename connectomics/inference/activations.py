@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -13,13 +15,21 @@ from connectomics.config.slices import parse_slice
 from connectomics.errors import ConfigError
 from connectomics.lookup import pick
 
-Activation = Callable[[Tensor], Tensor]
-"""From the logits of some channels, (B, C, Z, Y, X), to values of the same shape."""
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """What becomes of the logits of some channels."""
+
+    function: Callable[[Tensor], Tensor]
+    """From (B, C, Z, Y, X) to values of the same shape."""
+    is_probability: bool
+    """Whether these lie within [0, 1]."""
+
 
 ACTIVATIONS: Mapping[str, Activation] = {
-    "sigmoid": torch.sigmoid,
-    "softmax": lambda logits: torch.softmax(logits, dim=1),
-    "none": lambda logits: logits,
+    "sigmoid": Activation(torch.sigmoid, is_probability=True),
+    "softmax": Activation(lambda logits: torch.softmax(logits, dim=1), is_probability=True),
+    "none": Activation(lambda logits: logits, is_probability=False),
 }
 """`inference.model.channel_activations[].activation` to the function; softmax is over the channels of its entry."""
 
@@ -36,12 +46,19 @@ class ChannelActivations:
         """Return the activated channels, float32, for logits (B, C, Z, Y, X)."""
         exact = logits.float()
         if len(self.groups) == 1:
-            return self.groups[0][1](exact)
+            return self.groups[0][1].function(exact)
         activated = torch.empty_like(exact)
         for channels, activation in self.groups:
             chosen = slice(channels.start, channels.stop)
-            activated[:, chosen] = activation(exact[:, chosen])
+            activated[:, chosen] = activation.function(exact[:, chosen])
         return activated
+
+    def bound(self, voxels: npt.NDArray[np.float32]) -> None:
+        """Take blended probabilities, (C, Z, Y, X), that were rounded above 1 back to it, in place."""
+        for channels, activation in self.groups:
+            if activation.is_probability:
+                blended = voxels[channels.start : channels.stop]
+                np.minimum(blended, 1, out=blended)
 
 
 def build_activations(entries: Sequence[ChannelActivationConfig], num_channels: int) -> ChannelActivations:

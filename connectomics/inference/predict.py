@@ -86,6 +86,7 @@ def predict_volume(
                 )
                 for sections in _stack(_in_order(submitted, lanes), grid):
                     _require_finite(sections, image)
+                    plan.activations.bound(sections.voxels)
                     yield sections
         finally:
             counter.stop.set()

@@ -15,6 +15,7 @@ from connectomics.errors import UserError
 from connectomics.lookup import pick
 from connectomics.metrics import METRICS, mean_over_volumes, score_volume
 from connectomics.metrics.synapses import MatchRule
+from connectomics.metrics.table import NEED_SIDES
 from connectomics.reports.scores import print_scores
 from connectomics.runs.console import console
 from connectomics.runs.folder import write_text
@@ -96,7 +97,8 @@ def _score_all(
 ) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
     """Return the scores of every pair that can be compared, and why the others cannot."""
     rule = MatchRule(args.min_iou, args.max_distance_nm, args.connectivity)
-    reading = Reading(args.threshold, args.channel, tuple(args.resolution) if args.resolution else None)
+    spacing = tuple(args.resolution) if args.resolution else None
+    reading = Reading(args.threshold, args.channel, spacing, needs_sides=not NEED_SIDES.isdisjoint(args.metrics))
     scores: dict[str, dict[str, Any]] = {}
     failed: dict[str, str] = {}
     for name, prediction, label, mask in pairs:

@@ -35,6 +35,8 @@ class Reading:
     """Of a prediction with several, from 0."""
     spacing_nm: Spacing | None = None
     """Voxel size along (z, y, x) of files that do not state theirs."""
+    needs_sides: bool = False
+    """Whether the ids must tell the two sides of synapses apart."""
 
 
 def pair_files(prediction: str, label: str, mask: str | None, reading: Reading) -> LabelPair:
@@ -62,7 +64,11 @@ def pair_files(prediction: str, label: str, mask: str | None, reading: Reading) 
         marked.info = replace(marked.info, spacing_nm=marked.info.spacing_nm and spacing)
         drawn = _fit(marked, found).read_all()[0] != 0
         annotated = drawn if annotated is None else annotated & drawn
-    return LabelPair(_read_predicted(found, reading), annotation.ids, spacing, annotated)
+    predicted = _read_predicted(found, reading)
+    if reading.needs_sides:
+        _require_sides(found, predicted)
+        _require_sides(truth, annotation.ids)
+    return LabelPair(predicted, annotation.ids, spacing, annotated)
 
 
 def _agree(found: VolumeSource, truth: VolumeSource, stated: Spacing | None) -> Spacing:
@@ -108,6 +114,16 @@ def _read_predicted(found: VolumeSource, reading: Reading) -> npt.NDArray:
     for box, probability in _probabilities(found, scale or 1.0, reading):
         mask[box.slices] = probability >= threshold
     return mask
+
+
+def _require_sides(source: VolumeSource, ids: npt.NDArray) -> None:
+    """Refuse a mask, which has one id, and ids of a layout that has no sides; an empty volume may be either."""
+    there = ids[ids != 0]
+    if source.info.layout != "main" or (there.size and there.min() == there.max()):
+        raise VolumeError(
+            f"{source.info.location} holds clefts, not the two sides of synapses; what compares sides needs ids, "
+            "2k - 1 for the pre- and 2k for the post-synaptic side of synapse k"
+        )
 
 
 def _probabilities(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -24,6 +25,14 @@ def test_half_precision_logits_become_float32_probabilities() -> None:
     assert (
         build_activations(entries(("0:1", "sigmoid")), 1)(torch.zeros(1, 1, 2, 2, 2).bfloat16()).dtype == torch.float32
     )
+
+
+def test_only_probabilities_are_bound() -> None:
+    voxels = np.full((3, 2, 2, 2), np.nextafter(np.float32(1), np.float32(2)))
+    build_activations(entries(("0:1", "sigmoid"), ("1:2", "none"), ("2:3", "softmax")), 3).bound(voxels)
+    assert (voxels[0] == 1).all()
+    assert (voxels[1] > 1).all()
+    assert (voxels[2] == 1).all()
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,15 @@ def test_a_constant_volume_comes_back_as_that_constant(shape, pad) -> None:
     np.testing.assert_allclose(predict(voxels, identity, make_plan(pad=pad)), 0.7, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("shape", RAGGED)
+@pytest.mark.parametrize("overlap", [0.25, 0.5, 0.7])
+def test_a_certain_network_is_certain_and_no_more(shape, overlap) -> None:
+    plan = make_plan(overlap=overlap, activation="sigmoid", flip_axes=(0, 1, 2))
+    certain = predict(np.ones((1, *shape), np.float32), lambda windows: 100 * windows, plan)
+    assert certain.max() <= 1
+    np.testing.assert_allclose(certain, 1, rtol=0, atol=1e-6)
+
+
 @pytest.mark.parametrize("shape", [*RAGGED, (2, 5, 7)])
 @pytest.mark.parametrize("pad", [(0, 0, 0), (2, 8, 3)])
 def test_a_volume_of_coordinates_comes_back_as_itself(shape, pad) -> None:

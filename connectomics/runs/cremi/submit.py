@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cc3d
 import numpy as np
 import numpy.typing as npt
-import yaml
 
+from connectomics.config import load_tuned
 from connectomics.config.decoding import DecodingConfig
 from connectomics.decoding import decode
-from connectomics.errors import ConfigError, VolumeError
+from connectomics.errors import VolumeError
 from connectomics.geometry import Box, Spacing
 from connectomics.inference.saved import SAVED_TYPES
 from connectomics.runs.console import say
@@ -30,16 +30,6 @@ CONNECTIVITY = 26
 """Voxels of a component share a corner at least."""
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """How probabilities become clefts."""
-
-    threshold: float = 0.5
-    """From which probability on."""
-    min_size: int = 0
-    """Components of fewer voxels go."""
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Predicted:
     """A prediction, and how to bring it back."""
@@ -51,33 +41,20 @@ class Predicted:
     spacing_nm: Spacing
 
 
-def choose(tuned: Path | None, threshold: float | None, min_size: int | None) -> Choice:
+def choose(tuned: Path | None, threshold: float | None, min_size: int | None) -> DecodingConfig:
     """Return how probabilities become clefts: as the command line says, else as tuning chose, else at 0.5.
 
     Raises:
-        ConfigError: If `tuned` is no file of settings with `decoding`, or a value of it breaks a rule.
+        ConfigError: If `tuned` is no file of settings with `decoding.threshold`, or a value of it breaks a rule.
     """
-    found = Choice() if tuned is None else _read_tuned(tuned)
-    return Choice(found.threshold if threshold is None else threshold, found.min_size if min_size is None else min_size)
+    found = DecodingConfig() if tuned is None else load_tuned(tuned)
+    return DecodingConfig(
+        threshold=found.threshold if threshold is None else threshold,
+        min_size=found.min_size if min_size is None else min_size,
+    )
 
 
-def _read_tuned(path: Path) -> Choice:
-    try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"--tuned {path} cannot be read: {error}") from error
-    section = loaded.get("decoding") if isinstance(loaded, dict) else None
-    if not isinstance(section, dict) or "threshold" not in section:
-        raise ConfigError(f"--tuned {path} holds no decoding.threshold; give the file that tune mode wrote")
-    threshold, min_size = section["threshold"], section.get("min_size", 0)
-    if not isinstance(threshold, float) or not 0 < threshold < 1:
-        raise ConfigError(f"{path}: decoding.threshold is {threshold!r}; it must be a number between 0 and 1")
-    if not isinstance(min_size, int) or isinstance(min_size, bool) or min_size < 0:
-        raise ConfigError(f"{path}: decoding.min_size is {min_size!r}; it must be a whole number, 0 or more")
-    return Choice(threshold, min_size)
-
-
-def submit(predictions: Sequence[Path], folder: Path, choice: Choice, prepared: Path | None) -> None:
+def submit(predictions: Sequence[Path], folder: Path, decoding: DecodingConfig, prepared: Path | None) -> None:
     """Write one file for each predicted volume, as the challenge reads it, and read it again.
 
     Probabilities become a mask, in which the neighbour of a bad section stands in for it; its small components go, the
@@ -86,7 +63,7 @@ def submit(predictions: Sequence[Path], folder: Path, choice: Choice, prepared: 
     Args:
         predictions: Files that test mode wrote.
         folder: Where the files go.
-        choice: Threshold and size.
+        decoding: From which probability on a voxel is cleft, and how many a component has at least.
         prepared: Where the images lie that were predicted; None asks the predictions.
 
     Raises:
@@ -102,7 +79,7 @@ def submit(predictions: Sequence[Path], folder: Path, choice: Choice, prepared: 
             raise VolumeError(f"{folder / name} is there and holds a raw volume, not a submission; set another --out")
     for one, name in zip(opened, names, strict=True):
         path = folder / name
-        read_ids = _number(_decode(one, choice), choice)
+        read_ids = _number(_decode(one, decoding), decoding)
         box = one.plan.box
         written = write_submission(path, one.plan.undo(read_ids), box.shape, one.spacing_nm)
         check_submission(path, written, one.spacing_nm)
@@ -160,14 +137,14 @@ def _preparation(location: str, image: VolumeSource) -> Preparation:
     return Preparation(ShiftTable.still(image.shape[0]), sample.box, (0, 0, 0), image.shape, path.name)
 
 
-def _decode(one: Predicted, choice: Choice) -> npt.NDArray[np.uint8]:
+def _decode(one: Predicted, decoding: DecodingConfig) -> npt.NDArray[np.uint8]:
     """Return the mask on the grid of the prepared image; a bad section shows that of its stand-in."""
     saved = SAVED_TYPES[str(one.source.info.dtype)]
-    config = DecodingConfig(threshold=choice.threshold)
+    in_section = replace(decoding, min_size=0)  # the size of a component is that in all sections
     mask = np.zeros(one.plan.shape, np.uint8)
     for z in range(one.source.shape[0]):
         section = one.source.read(Box((z, 0, 0), (z + 1, *one.source.shape[1:])))
-        mask[one.first + z] = decode(saved.restore(section), config)[0]
+        mask[one.first + z] = decode(saved.restore(section), in_section)[0]
     for z in range(len(mask)):
         shown = one.plan.stand_in(z)
         if shown != z and 0 <= shown < len(mask):
@@ -175,11 +152,11 @@ def _decode(one: Predicted, choice: Choice) -> npt.NDArray[np.uint8]:
     return mask
 
 
-def _number(mask: npt.NDArray[np.uint8], choice: Choice) -> Callable[[int], npt.NDArray[np.uint32]]:
+def _number(mask: npt.NDArray[np.uint8], decoding: DecodingConfig) -> Callable[[int], npt.NDArray[np.uint32]]:
     """Return what gives the ids of the components in a section, (Y, X), 0 where there is none that is large enough."""
     ids, number = cc3d.connected_components(mask, connectivity=CONNECTIVITY, return_N=True)
     voxels = np.zeros(number + 1, np.int64)
     for section in ids:
         voxels += np.bincount(section.reshape(-1), minlength=number + 1)
-    names = np.where(voxels >= choice.min_size, np.arange(number + 1), 0).astype(np.uint32)
+    names = np.where(voxels >= decoding.min_size, np.arange(number + 1), 0).astype(np.uint32)
     return lambda z: names[ids[z]]

@@ -126,7 +126,9 @@ def test_a_full_disk_is_one_clear_line_and_no_file(sample: Path, kilobytes: int)
 
 TUNED = {
     "": "holds no decoding.threshold",
-    ":\n -": "cannot be read",
+    ":\n -": "is not a YAML file of settings",
+    "decoding: {treshold: 0.4}": "did you mean 'threshold'",
+    "decoding: 0.4": "decoding",
     "decoding: {threshold: 2.0}": "decoding.threshold is 2.0",
     "decoding: {threshold: 0.5, min_size: -1}": "decoding.min_size is -1",
 }
@@ -168,6 +170,9 @@ def test_predictions_that_cannot_be_handed_in_are_told(sample: Path, capsys: pyt
     for content, says in TUNED.items():
         tuned.write_text(content)
         assert says in refused(capsys, "submit", good, *out, "--tuned", tuned)
+    assert "no such file; did you mean 'tuned.yaml'" in refused(
+        capsys, "submit", good, *out, "--tuned", folder / "tune.yaml"
+    )
     assert not (folder / "submission").exists()
 
 
