@@ -47,7 +47,8 @@ class EMAConfig:
 
     enabled: bool = True
     decay: float = 0.999
-    """Share of the average that each step keeps, in [0, 1)."""
+    """Share of the average that each step keeps, in [0, 1). It reaches back about 1 / (1 - decay) steps, which should
+    be a small part of the run: weights from when the learning rate was high do not fit those from its end."""
     warmup_steps: int = 500
     """For so many steps the average is a copy of the weights."""
     validate_with_ema: bool = True
