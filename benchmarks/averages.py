@@ -22,14 +22,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from connectomics.config import Config
 from connectomics.config.convert import Origins, convert
-from connectomics.geometry import ZYX
-from connectomics.inference.views import all_views
+from connectomics.geometry import ZYX, Spacing
+from connectomics.inference.views import Ensemble, all_views
 from connectomics.metrics import LabelPair, score_volume
 from connectomics.models import build_model
 from connectomics.runs.network import forward_on
 from connectomics.training.checkpoints import SETTINGS_KEY, load_weights, network_weights, read_checkpoint
+from connectomics.volumes.intensity import measure_intensity
 from connectomics.volumes.labels import read_label
-from connectomics.volumes.read import open_volume, read_volume
+from connectomics.volumes.read import open_volume
 
 PATCHES = 32
 METRICS = ("jaccard", "precision", "recall", "cremi_distance")
@@ -37,8 +38,9 @@ METRICS = ("jaccard", "precision", "recall", "cremi_distance")
 
 def read_scaled(path: str) -> Tensor:
     """Return an image as (1, 1, Z, Y, X), its grey values from 0 to 1."""
-    voxels = torch.from_numpy(read_volume(path).voxels.astype(np.float32))[None]
-    return (voxels - voxels.min()) / (voxels.max() - voxels.min())
+    source = open_volume(path)
+    intensity = measure_intensity(source, "0-1", 0.0, 1.0)
+    return torch.from_numpy(intensity.scale(source.read_all()))[None]
 
 
 def draw_patches(image: Tensor, truth: np.ndarray, size: ZYX, least: int, rng: np.random.Generator) -> Iterator[Tensor]:
@@ -52,7 +54,7 @@ def draw_patches(image: Tensor, truth: np.ndarray, size: ZYX, least: int, rng: n
             yield image[(..., *box)]
 
 
-def measure_again(model: nn.Module, patches: Iterator[Tensor], config: Config) -> None:
+def measure_again(model: nn.Module, patches: Iterator[Tensor]) -> None:
     """Replace the statistics of all batch norms by those of the patches, one a batch."""
     for module in model.modules():
         if isinstance(module, nn.BatchNorm3d):
@@ -65,13 +67,13 @@ def measure_again(model: nn.Module, patches: Iterator[Tensor], config: Config) -
     model.eval()
 
 
-def score(model: nn.Module, image: Tensor, label: str, config: Config, views: bool) -> str:
-    """Return the scores of a volume."""
+def score(model: nn.Module, image: Tensor, truth: np.ndarray, spacing: Spacing, config: Config, views: bool) -> str:
+    """Return the scores of a volume, whose voxels have a size of `spacing` nm."""
     forward = forward_on(torch.device("cpu"), model.eval(), config)
-    seen = all_views("all" if views else [])
-    probability = sum(view.undo(torch.sigmoid(forward(view.of(image)))) for view in seen) / len(seen)
-    source = open_volume(label, "label")
-    pair = LabelPair(probability[0, 0].numpy() >= 0.5, read_label(source).ids, source.info.spacing_nm or (1, 1, 1))
+    ensemble = Ensemble("mean")
+    for view in all_views("all" if views else []):
+        ensemble.add(view.undo(torch.sigmoid(forward(view.of(image)))))
+    pair = LabelPair(ensemble.result()[0, 0].numpy() >= 0.5, truth, spacing)
     scores = score_volume(pair, METRICS)
     distance = scores.pop("cremi_distance")
     said = "  ".join(f"{name} {value:.3f}" for name, value in scores.items())
@@ -87,7 +89,10 @@ def main() -> None:
     checkpoint = read_checkpoint(args.checkpoint)
     config = convert(Config, checkpoint[SETTINGS_KEY], "", Origins(str(args.checkpoint)))
     image, truth = read_scaled(args.files[0]), read_label(open_volume(args.files[1], "label")).ids > 0
-    scored, label = read_scaled(args.files[2]), args.files[3]
+    scored, label = read_scaled(args.files[2]), open_volume(args.files[3], "label")
+    annotated, spacing = read_label(label).ids, label.info.spacing_nm
+    if spacing is None:
+        raise SystemExit(f"{args.files[3]} does not state its voxel size")
     states = {name: network_weights(checkpoint, args.checkpoint, name == "averaged") for name in ("latest", "averaged")}
     loader = config.data.dataloader
     for whose, weights in states.items():
@@ -98,8 +103,8 @@ def main() -> None:
             if statistics not in states:
                 least = loader.reject_sampling.size_thres if statistics == "patches with a synapse" else 0
                 rng = np.random.default_rng(1)
-                measure_again(model, draw_patches(image, truth, loader.patch_size, least, rng), config)
-            said = score(model, scored, label, config, args.views)
+                measure_again(model, draw_patches(image, truth, loader.patch_size, least, rng))
+            said = score(model, scored, annotated, spacing, config, args.views)
             print(f"weights {whose:8}  statistics {statistics:22}  {said}", flush=True)
 
 

@@ -128,7 +128,7 @@ TUNED = {
     "": "holds no decoding.threshold",
     ":\n -": "is not a YAML file of settings",
     "decoding: {treshold: 0.4}": "did you mean 'threshold'",
-    "decoding: 0.4": "decoding",
+    "decoding: 0.4": "decoding is 0.4; it is a section",
     "decoding: {threshold: 2.0}": "decoding.threshold is 2.0",
     "decoding: {threshold: 0.5, min_size: -1}": "decoding.min_size is -1",
 }
