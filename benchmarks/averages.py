@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable
 from copy import deepcopy
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -36,20 +37,25 @@ DRAWN = {"patches as in training": None, "patches with a synapse": 1.0, "patches
 """How patches are drawn, to `reject_sampling.p`; None is what the training had."""
 
 
-def measure_again(model: nn.Module, config: Config, p: float | None) -> None:
-    """Replace the statistics of all batch norms by those of training patches, one a batch."""
+def draw_patches(config: Config, p: float | None) -> list[Tensor]:
+    """Return the images of training patches, each a batch of its own."""
     changed = deepcopy(config)
     if p is not None:
         changed.data.dataloader.reject_sampling.p = p
     patches = VolumesDataModule(changed).training_patches()
+    return [patches[number]["image"][None] for number in range(PATCHES)]
+
+
+def measure_again(model: nn.Module, patches: Iterable[Tensor]) -> None:
+    """Replace the statistics of all batch norms by those of patches."""
     for module in model.modules():
         if isinstance(module, nn.BatchNorm3d):
             module.reset_running_stats()
             module.momentum = None  # the plain mean of all batches
     model.train()
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-        for number in range(PATCHES):
-            model(patches[number]["image"][None])
+        for patch in patches:
+            model(patch)
 
 
 def score(model: nn.Module, config: Config, cutter: PatchCutter, views: bool) -> str:
@@ -82,13 +88,14 @@ def main() -> None:
     if validation is None:
         parser.error("the run had no validation volumes")
     states = {name: network_weights(checkpoint, args.checkpoint, name == "averaged") for name in ("latest", "averaged")}
+    drawn = {name: draw_patches(config, p) for name, p in DRAWN.items()}
     for whose, weights in states.items():
-        for statistics in (*states, *DRAWN):
+        for statistics in (*states, *drawn):
             model = build_model(config.model)
             held = {key: states.get(statistics, weights)[key] for key in weights if "running" in key}
             load_weights(model, {**weights, **held}, args.checkpoint)
-            if statistics in DRAWN:
-                measure_again(model, config, DRAWN[statistics])
+            if statistics in drawn:
+                measure_again(model, drawn[statistics])
             said = score(model, config, validation.cutter, args.views)
             print(f"weights {whose:8}  statistics {statistics:22}  {said}", flush=True)
 
