@@ -12,6 +12,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -72,6 +73,9 @@ def build_variants(args: argparse.Namespace) -> list[Variant]:
         model.load_state_dict(reference.state_dict())
         laid_out = image.contiguous(memory_format=MEMORY_FORMATS[memory_format])
         variants.append(Variant(f"ours bf16 {memory_format}", model, laid_out, True))
+    coarse = build_model(ModelConfig(rsunet=replace(settings, input_pooling=(1, 2, 2)))).to(args.device)
+    coarse.load_state_dict(reference.state_dict())
+    variants.append(Variant("ours bf16 input_pooling 1 2 2", coarse, variants[2].image, True))
     return variants
 
 

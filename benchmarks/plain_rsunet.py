@@ -50,6 +50,9 @@ class PlainRSUNet(nn.Module):
         super().__init__()
         f, factors = config.filters, config.down_factors
         kernels = [config.kernel_2d if d < config.depth_2d else (3, 3, 3) for d in range(len(f))]
+        scale = tuple(float(n) for n in config.input_pooling)
+        self.coarsen = nn.AvgPool3d(config.input_pooling)
+        self.refine = nn.Upsample(scale_factor=scale, mode="trilinear", align_corners=False)
         self.stem = _Block(in_channels, f[0], kernels[0])
         self.downs = nn.ModuleList(
             nn.Sequential(nn.MaxPool3d(factor), _Block(f[d], f[d + 1], kernels[d + 1]))
@@ -60,11 +63,11 @@ class PlainRSUNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, Z, Y, X) to logits."""
-        x = self.stem(x)
+        x = self.stem(self.coarsen(x))
         skips = []
         for down in self.downs:
             skips.append(x)
             x = down(x)
         for up, skip in zip(self.ups, reversed(skips), strict=True):
             x = up(x, skip)
-        return self.head(x)
+        return self.refine(self.head(x))

@@ -134,6 +134,7 @@ PINNED = {
     "model.arch.type": "rsunet",
     "model.in_channels": 1,
     "model.out_channels": 1,
+    "model.rsunet.input_pooling": (1, 1, 1),
     "model.rsunet.filters": [32, 64, 96, 128, 160],
     "model.rsunet.down_factors": [(1, 2, 2)] * 4,
     "model.rsunet.depth_2d": 1,

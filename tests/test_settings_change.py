@@ -91,6 +91,7 @@ CHANGES: list[tuple[Callable[[Config], Facts], str]] = [
     (network, "model.out_channels=2 model.loss.losses.0.pred_slice='0:1' model.loss.losses.1.pred_slice='0:1' "
               "inference.model.channel_activations.0.channels='0:2'"),
     (network, "model.memory_format=contiguous"),
+    (network, "model.rsunet.input_pooling=[1,2,2]"),
     (network, "model.rsunet.filters=[4,12]"),
     (network, "model.rsunet.down_factors=[[2,2,2]]"),
     (network, "model.rsunet.depth_2d=2"),

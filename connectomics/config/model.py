@@ -16,6 +16,9 @@ class ArchConfig:
 class RSUNetConfig:
     """`model.rsunet`: the residual symmetric U-Net (Lee et al. 2017)."""
 
+    input_pooling: tuple[int, int, int] = (1, 1, 1)
+    """The network works on means over blocks of so many voxels along (z, y, x), and its logits are interpolated back:
+    (1, 2, 2) costs a quarter, sees twice as far, and blurs what is finer than two pixels."""
     filters: list[int] = field(default_factory=lambda: [32, 64, 96, 128, 160])
     """Channels of each level, finest first; their number is the depth of the network."""
     down_factors: list[tuple[int, int, int]] = field(default_factory=lambda: [(1, 2, 2)] * 4)

@@ -63,13 +63,14 @@ def _as_many(stage: str, what: str) -> Rule:
 
 
 def _divisible(key: str) -> Rule:
-    text = "divisible by the product of model.rsunet.down_factors along (z, y, x)"
+    text = "divisible by model.rsunet.input_pooling times the product of model.rsunet.down_factors along (z, y, x)"
     return Rule(key, text, lambda v, c: all(n % total_factor(c)[axis] == 0 for axis, n in enumerate(v)))
 
 
 def total_factor(config: Config) -> tuple[int, int, int]:
     """Return by how much the deepest level of the network is coarser than a patch, along (z, y, x)."""
-    z, y, x = (prod(factor[axis] for factor in config.model.rsunet.down_factors) for axis in range(3))
+    factors = (config.model.rsunet.input_pooling, *config.model.rsunet.down_factors)
+    z, y, x = (prod(factor[axis] for factor in factors) for axis in range(3))
     return z, y, x
 
 
@@ -89,6 +90,7 @@ RULES: tuple[Rule, ...] = (
     Rule("system.seed", "from 0 to 4294967295", lambda v, c: 0 <= v < 2**32),
     _at_least("model.in_channels", 1),
     _at_least("model.out_channels", 1),
+    _lengths("model.rsunet.input_pooling"),
     Rule("model.rsunet.filters", "one or more widths, each at least 1", lambda v, c: bool(v) and min(v) >= 1),
     Rule("model.rsunet.down_factors", "one triple fewer than model.rsunet.filters has entries",
          lambda v, c: len(v) == len(c.model.rsunet.filters) - 1),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 from math import gcd
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -61,22 +62,23 @@ class Conv(nn.Conv3d):
 
 
 class Pool(nn.Module):
-    """Maximum over blocks of `factor` voxels."""
+    """Maximum, or mean, over blocks of `factor` voxels."""
 
-    def __init__(self, factor: ZYX) -> None:
+    def __init__(self, factor: ZYX, kind: Literal["max", "mean"] = "max") -> None:
         super().__init__()
-        self.factor = factor
+        self.factor, self.kind = factor, kind
+        self._in_2d, self._in_3d = (F.max_pool2d, F.max_pool3d) if kind == "max" else (F.avg_pool2d, F.avg_pool3d)
 
     def extra_repr(self) -> str:
-        """Return the factor, for printing."""
-        return f"factor={self.factor}"
+        """Return factor and kind, for printing."""
+        return f"factor={self.factor}, {self.kind}"
 
     def forward(self, volume: Tensor) -> Tensor:
         """Pool (B, C, Z, Y, X); a remainder at the far border is dropped."""
         sections = as_sections(volume) if self.factor[0] == 1 else None
         if sections is None:
-            return F.max_pool3d(volume, self.factor)
-        return as_volume(F.max_pool2d(sections, self.factor[1:]), volume.shape[2])
+            return self._in_3d(volume, self.factor)
+        return as_volume(self._in_2d(sections, self.factor[1:]), volume.shape[2])
 
 
 class Upsample(nn.Module):

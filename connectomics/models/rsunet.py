@@ -69,7 +69,8 @@ class RSUNet(nn.Module):
         filters, factors = config.filters, config.down_factors
         kernels: list[ZYX] = [config.kernel_2d if d < config.depth_2d else (3, 3, 3) for d in range(len(filters))]
         norm_act = partial(NormAct, norm=config.norm, activation=config.activation, num_groups=config.num_groups)
-        self.factors = factors
+        self.factors = [config.input_pooling, *factors]
+        self.coarsen, self.refine = _working_grid(config.input_pooling)
         self.stem = ConvBlock(in_channels, filters[0], kernels[0], norm_act)
         self.downs = nn.ModuleList(
             nn.Sequential(Pool(factor), ConvBlock(filters[d], filters[d + 1], kernels[d + 1], norm_act))
@@ -88,20 +89,27 @@ class RSUNet(nn.Module):
             ValueError: If an extent is not divisible by the product of the pooling factors along its axis.
         """
         self._require_divisible(image)
-        features = self.stem(image)
+        features = self.stem(self.coarsen(image))
         skips = []
         for down in self.downs:
             skips.append(features)
             features = down(features)
         for up, skip in zip(self.ups, reversed(skips), strict=True):
             features = up(features, skip)
-        return self.head(features)
+        return self.refine(self.head(features))
 
     def _require_divisible(self, image: Tensor) -> None:
         for axis, extent, position in zip("zyx", image.shape[2:], range(3), strict=True):
             product = torch.Size([factor[position] for factor in self.factors]).numel()
             if extent % product:
                 raise ValueError(f"the {axis} extent {extent} must be divisible by {product}, the network's pooling")
+
+
+def _working_grid(factor: ZYX) -> tuple[nn.Module, nn.Module]:
+    """Return what brings an image to the grid that the network works on, and what brings logits back."""
+    if factor == (1, 1, 1):
+        return nn.Identity(), nn.Identity()
+    return Pool(factor, "mean"), Upsample(factor)
 
 
 def _initialise(module: nn.Module) -> None:

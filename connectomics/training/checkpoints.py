@@ -13,6 +13,7 @@ import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from torch import Tensor, nn
 
+from connectomics.config import Config, as_plain
 from connectomics.errors import CheckpointError
 from connectomics.lookup import suggest
 
@@ -78,6 +79,8 @@ def network_weights(checkpoint: Mapping[str, Any], path: Path, use_ema: bool) ->
 def require_same_model(checkpoint: Mapping[str, Any], settings: Mapping[str, Any], path: Path) -> None:
     """Refuse a checkpoint whose network was built from other settings.
 
+    A setting that the checkpoint does not know, being older, had its default.
+
     Args:
         checkpoint: As read.
         settings: The plain settings of this run.
@@ -86,11 +89,13 @@ def require_same_model(checkpoint: Mapping[str, Any], settings: Mapping[str, Any
     Raises:
         CheckpointError: If a setting that shapes the network differs; the message names it and both values.
     """
-    trained, wanted = (_shaping(tree["model"]) for tree in (checkpoint[SETTINGS_KEY], settings))
+    default, trained, wanted = (
+        _shaping(tree["model"]) for tree in (as_plain(Config()), checkpoint[SETTINGS_KEY], settings)
+    )
     for key, value in wanted.items():
-        if trained.get(key) != value:
+        if (before := trained.get(key, default[key])) != value:
             raise CheckpointError(
-                f"--checkpoint {path} was trained with model.{key}={trained.get(key)}, the settings say {value}; "
+                f"--checkpoint {path} was trained with model.{key}={before}, the settings say {value}; "
                 "use the settings of its run"
             )
 

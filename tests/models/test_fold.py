@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -9,11 +11,11 @@ from connectomics.models import build_model
 from connectomics.models.fold import fold_batch_norm
 
 
-def trained(memory_format: str = "channels_last_3d", norm: str = "batch") -> nn.Module:
+def trained(memory_format: str = "channels_last_3d", norm: str = "batch", **settings: Any) -> nn.Module:
     """Return a small network whose norms have the statistics and weights of a trained one."""
     torch.manual_seed(3)
-    settings = RSUNetConfig(filters=[4, 6, 8], down_factors=[(1, 2, 2)] * 2, norm=norm, num_groups=2)
-    network = build_model(ModelConfig(rsunet=settings, memory_format=memory_format))
+    config = RSUNetConfig(filters=[4, 6, 8], down_factors=[(1, 2, 2)] * 2, norm=norm, num_groups=2, **settings)
+    network = build_model(ModelConfig(rsunet=config, memory_format=memory_format))
     for module in network.modules():
         if isinstance(module, nn.BatchNorm3d):
             nn.init.uniform_(module.weight, 0.7, 1.4)
@@ -24,8 +26,9 @@ def trained(memory_format: str = "channels_last_3d", norm: str = "batch") -> nn.
 
 
 @pytest.mark.parametrize("memory_format", ["channels_last_3d", "contiguous"])
-def test_a_folded_network_computes_the_same(memory_format) -> None:
-    network = trained(memory_format).double()
+@pytest.mark.parametrize("input_pooling", [(1, 1, 1), (1, 2, 2)])
+def test_a_folded_network_computes_the_same(memory_format, input_pooling) -> None:
+    network = trained(memory_format, input_pooling=input_pooling).double()
     image = torch.rand(2, 1, 5, 16, 24, dtype=torch.float64)
     with torch.inference_mode():
         torch.testing.assert_close(fold_batch_norm(network)(image), network(image), rtol=1e-9, atol=1e-9)

@@ -1,5 +1,8 @@
+from dataclasses import replace
+
 import pytest
 import torch
+from torch.nn.functional import avg_pool3d
 
 from benchmarks.plain_rsunet import PlainRSUNet
 from connectomics.config.model import ModelConfig, RSUNetConfig
@@ -11,6 +14,8 @@ from connectomics.models.layers import Conv, Pool, Upsample
 
 SMALL = RSUNetConfig(filters=[4, 6, 8], down_factors=[(1, 2, 2)] * 2)
 DEEP = RSUNetConfig(filters=[4, 6, 8], down_factors=[(1, 2, 2), (2, 2, 2)], depth_2d=2)
+
+COARSE = replace(SMALL, input_pooling=(1, 2, 2))
 
 
 def count(config: RSUNetConfig, **channels: int) -> int:
@@ -26,7 +31,7 @@ def test_the_width_follows_the_filters_and_the_head_the_channels() -> None:
     assert count(SMALL, out_channels=3) - count(SMALL) == 2 * (4 + 1)
 
 
-@pytest.mark.parametrize("config", [SMALL, DEEP], ids=["anisotropic", "isotropic below"])
+@pytest.mark.parametrize("config", [SMALL, DEEP, COARSE], ids=["anisotropic", "isotropic below", "on pooled pixels"])
 @pytest.mark.parametrize("memory_format", list(MEMORY_FORMATS))
 @pytest.mark.parametrize("train", [True, False])
 def test_the_fast_network_computes_what_the_plain_one_does(
@@ -59,6 +64,28 @@ def test_any_z_extent_goes_through(depth: int) -> None:
     assert build_model(ModelConfig(rsunet=SMALL)).eval()(torch.rand(1, 1, depth, 8, 12)).shape == (1, 1, depth, 8, 12)
 
 
+def test_input_pooling_changes_the_grid_and_nothing_else() -> None:
+    """On means over blocks, the network without pooling gives the logits that are interpolated."""
+    coarse, fine = (build_model(ModelConfig(rsunet=config)).eval() for config in (COARSE, SMALL))
+    fine.load_state_dict(coarse.state_dict())
+    assert count(COARSE) == count(SMALL)
+    image = torch.rand(1, 1, 3, 16, 24)
+    torch.testing.assert_close(coarse(image), Upsample((1, 2, 2))(fine(avg_pool3d(image, (1, 2, 2)))))
+
+
+@pytest.mark.parametrize("axes", [(2,), (3,), (4,), (2, 3, 4)])
+def test_blocks_of_pooled_pixels_do_not_move_when_the_image_is_mirrored(axes: tuple[int, ...]) -> None:
+    """A network that looks at single pixels sees the same ones in the mirror."""
+    config = replace(COARSE, filters=[4], down_factors=[], depth_2d=1, kernel_2d=(1, 1, 1))
+    model, image = build_model(ModelConfig(rsunet=config)).eval(), torch.rand(1, 1, 3, 8, 8)
+    torch.testing.assert_close(model(image.flip(axes)).flip(axes), model(image))
+
+
+def test_input_pooling_counts_in_the_divisor() -> None:
+    with pytest.raises(ValueError, match="the x extent 12 must be divisible by 8"):
+        build_model(ModelConfig(rsunet=COARSE))(torch.rand(1, 1, 3, 8, 12))
+
+
 def test_an_extent_that_pooling_does_not_divide_is_refused_with_the_divisor() -> None:
     model = build_model(ModelConfig(rsunet=SMALL))
     with pytest.raises(ValueError, match="the y extent 10 must be divisible by 4"):
@@ -78,7 +105,7 @@ def test_upsampling_a_constant_returns_it_up_to_the_corners(
 
 def test_layers_of_depth_one_agree_in_both_memory_formats() -> None:
     volume = torch.rand(2, 8, 3, 8, 8)
-    for layer in (Conv(8, 5, (1, 3, 3), bias=True), Pool((1, 2, 2)), Upsample((1, 2, 2))):
+    for layer in (Conv(8, 5, (1, 3, 3), bias=True), Pool((1, 2, 2)), Pool((1, 2, 2), "mean"), Upsample((1, 2, 2))):
         torch.testing.assert_close(layer(volume.contiguous(memory_format=torch.channels_last_3d)), layer(volume))
 
 

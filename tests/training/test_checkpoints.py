@@ -3,8 +3,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from connectomics.config import Config, as_plain
 from connectomics.errors import CheckpointError
-from connectomics.training.checkpoints import AtomicCheckpointIO, network_weights
+from connectomics.training.checkpoints import SETTINGS_KEY, AtomicCheckpointIO, network_weights, require_same_model
 
 
 def test_a_checkpoint_replaces_the_old_one_only_when_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,3 +27,12 @@ def test_averaged_weights_are_not_made_up(tmp_path: Path) -> None:
     assert set(network_weights(checkpoint, tmp_path, use_ema=False)) == {"w"}
     with pytest.raises(CheckpointError, match=r"set inference\.use_ema=false"):
         network_weights(checkpoint, tmp_path, use_ema=True)
+
+
+def test_a_setting_that_an_older_checkpoint_lacks_had_its_default(tmp_path: Path) -> None:
+    older, settings = as_plain(Config()), as_plain(Config())
+    del older["model"]["rsunet"]["input_pooling"]
+    require_same_model({SETTINGS_KEY: older}, settings, tmp_path)
+    settings["model"]["rsunet"]["input_pooling"] = [1, 2, 2]
+    with pytest.raises(CheckpointError, match=r"input_pooling=\[1, 1, 1\], the settings say \[1, 2, 2\]"):
+        require_same_model({SETTINGS_KEY: older}, settings, tmp_path)
