@@ -68,14 +68,13 @@ def build_variants(args: argparse.Namespace) -> list[Variant]:
         plain = PlainRSUNet(1, 1, settings).to(args.device)
         plain.load_state_dict(reference.state_dict())
         variants.append(Variant(name, plain, image, bf16))
-    for memory_format in MEMORY_FORMATS:
-        model = build_model(ModelConfig(rsunet=settings, memory_format=memory_format)).to(args.device)
+    ours = {name: ModelConfig(rsunet=settings, memory_format=name) for name in MEMORY_FORMATS}
+    ours["input_pooling 1 2 2"] = ModelConfig(rsunet=replace(settings, input_pooling=(1, 2, 2)))
+    for name, config in ours.items():
+        model = build_model(config).to(args.device)
         model.load_state_dict(reference.state_dict())
-        laid_out = image.contiguous(memory_format=MEMORY_FORMATS[memory_format])
-        variants.append(Variant(f"ours bf16 {memory_format}", model, laid_out, True))
-    coarse = build_model(ModelConfig(rsunet=replace(settings, input_pooling=(1, 2, 2)))).to(args.device)
-    coarse.load_state_dict(reference.state_dict())
-    variants.append(Variant("ours bf16 input_pooling 1 2 2", coarse, variants[2].image, True))
+        laid_out = image.contiguous(memory_format=MEMORY_FORMATS[config.memory_format])
+        variants.append(Variant(f"ours bf16 {name}", model, laid_out, True))
     return variants
 
 

@@ -50,9 +50,11 @@ class PlainRSUNet(nn.Module):
         super().__init__()
         f, factors = config.filters, config.down_factors
         kernels = [config.kernel_2d if d < config.depth_2d else (3, 3, 3) for d in range(len(f))]
-        scale = tuple(float(n) for n in config.input_pooling)
-        self.coarsen = nn.AvgPool3d(config.input_pooling)
-        self.refine = nn.Upsample(scale_factor=scale, mode="trilinear", align_corners=False)
+        self.coarsen, self.refine = nn.Identity(), nn.Identity()
+        if config.input_pooling != (1, 1, 1):
+            scale = tuple(float(n) for n in config.input_pooling)
+            self.coarsen = nn.AvgPool3d(config.input_pooling)
+            self.refine = nn.Upsample(scale_factor=scale, mode="trilinear", align_corners=False)
         self.stem = _Block(in_channels, f[0], kernels[0])
         self.downs = nn.ModuleList(
             nn.Sequential(nn.MaxPool3d(factor), _Block(f[d], f[d + 1], kernels[d + 1]))

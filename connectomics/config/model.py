@@ -1,6 +1,7 @@
 """`model`: the network and its loss."""
 
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any, Literal
 
 
@@ -33,6 +34,12 @@ class RSUNetConfig:
     """Non-linearity after each normalisation."""
     num_groups: int = 8
     """Groups of `norm: group`; each of `filters` must be a multiple of it."""
+
+    @property
+    def total_factor(self) -> tuple[int, int, int]:
+        """By how much the deepest level is coarser than the image, along (z, y, x); divides every extent."""
+        z, y, x = (prod(factor[axis] for factor in (self.input_pooling, *self.down_factors)) for axis in range(3))
+        return z, y, x
 
 
 @dataclass(kw_only=True, slots=True)

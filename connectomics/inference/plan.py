@@ -7,7 +7,6 @@ from typing import Literal
 
 from connectomics.config import Config
 from connectomics.config.inference import InferenceConfig
-from connectomics.config.rules import total_factor
 from connectomics.errors import ConfigError
 from connectomics.geometry import ZYX
 from connectomics.inference.activations import ChannelActivations, build_activations
@@ -90,7 +89,7 @@ def plan_inference(config: Config) -> InferencePlan:
         profile=pick(PROFILES, window.blending, "inference.window.blending"),
         whole_plane=whole_plane,
         max_voxels=window.max_voxels,
-        factor=total_factor(config),
+        factor=config.model.rsunet.total_factor,
         pad=border.pad_size,
         pad_mode=border.pad_mode,
         beyond=window.padding_mode,

@@ -67,7 +67,6 @@ class Pool(nn.Module):
     def __init__(self, factor: ZYX, kind: Literal["max", "mean"] = "max") -> None:
         super().__init__()
         self.factor, self.kind = factor, kind
-        self._in_2d, self._in_3d = (F.max_pool2d, F.max_pool3d) if kind == "max" else (F.avg_pool2d, F.avg_pool3d)
 
     def extra_repr(self) -> str:
         """Return factor and kind, for printing."""
@@ -77,8 +76,10 @@ class Pool(nn.Module):
         """Pool (B, C, Z, Y, X); a remainder at the far border is dropped."""
         sections = as_sections(volume) if self.factor[0] == 1 else None
         if sections is None:
-            return self._in_3d(volume, self.factor)
-        return as_volume(self._in_2d(sections, self.factor[1:]), volume.shape[2])
+            pool = F.max_pool3d if self.kind == "max" else F.avg_pool3d
+            return pool(volume, self.factor)
+        pool = F.max_pool2d if self.kind == "max" else F.avg_pool2d
+        return as_volume(pool(sections, self.factor[1:]), volume.shape[2])
 
 
 class Upsample(nn.Module):

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import final
 
-import torch
 from torch import Tensor, nn
 
 from connectomics.config.model import RSUNetConfig
@@ -69,7 +68,7 @@ class RSUNet(nn.Module):
         filters, factors = config.filters, config.down_factors
         kernels: list[ZYX] = [config.kernel_2d if d < config.depth_2d else (3, 3, 3) for d in range(len(filters))]
         norm_act = partial(NormAct, norm=config.norm, activation=config.activation, num_groups=config.num_groups)
-        self.factors = [config.input_pooling, *factors]
+        self.total_factor = config.total_factor
         self.coarsen, self.refine = _working_grid(config.input_pooling)
         self.stem = ConvBlock(in_channels, filters[0], kernels[0], norm_act)
         self.downs = nn.ModuleList(
@@ -99,10 +98,9 @@ class RSUNet(nn.Module):
         return self.refine(self.head(features))
 
     def _require_divisible(self, image: Tensor) -> None:
-        for axis, extent, position in zip("zyx", image.shape[2:], range(3), strict=True):
-            product = torch.Size([factor[position] for factor in self.factors]).numel()
-            if extent % product:
-                raise ValueError(f"the {axis} extent {extent} must be divisible by {product}, the network's pooling")
+        for axis, extent, factor in zip("zyx", image.shape[2:], self.total_factor, strict=True):
+            if extent % factor:
+                raise ValueError(f"the {axis} extent {extent} must be divisible by {factor}, the network's pooling")
 
 
 def _working_grid(factor: ZYX) -> tuple[nn.Module, nn.Module]:

@@ -1,3 +1,4 @@
+import pickle
 from dataclasses import replace
 
 import pytest
@@ -14,7 +15,6 @@ from connectomics.models.layers import Conv, Pool, Upsample
 
 SMALL = RSUNetConfig(filters=[4, 6, 8], down_factors=[(1, 2, 2)] * 2)
 DEEP = RSUNetConfig(filters=[4, 6, 8], down_factors=[(1, 2, 2), (2, 2, 2)], depth_2d=2)
-
 COARSE = replace(SMALL, input_pooling=(1, 2, 2))
 
 
@@ -79,6 +79,11 @@ def test_blocks_of_pooled_pixels_do_not_move_when_the_image_is_mirrored(axes: tu
     config = replace(COARSE, filters=[4], down_factors=[], depth_2d=1, kernel_2d=(1, 1, 1))
     model, image = build_model(ModelConfig(rsunet=config)).eval(), torch.rand(1, 1, 3, 8, 8)
     torch.testing.assert_close(model(image.flip(axes)).flip(axes), model(image))
+
+
+def test_a_network_can_be_pickled_and_computes_the_same() -> None:
+    model, image = build_model(ModelConfig(rsunet=COARSE)).eval(), torch.rand(1, 1, 2, 8, 8)
+    torch.testing.assert_close(pickle.loads(pickle.dumps(model))(image), model(image))
 
 
 def test_input_pooling_counts_in_the_divisor() -> None:
