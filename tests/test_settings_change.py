@@ -123,7 +123,7 @@ CHANGES: list[tuple[Callable[[Config], Facts], str]] = [
         "patience=3", "min_delta=0.1", "mode=max", "monitor=val_jaccard",
     )),
     (data, "system.seed=5"),
-    (data, "system.num_workers=2"),
+    (data, "system.num_workers=1"),
     (data, "optimization.n_steps_per_epoch=5"),
     *((data, f"data.dataloader.{change}") for change in (
         "patch_size=[2,16,16]", "batch_size=3", "max_val_patches=2", "reject_sampling={size_thres: 3, p: 0.5}",
