@@ -8,12 +8,13 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "connectomics"
 
-GROUND = {"errors", "lookup", "geometry", "sides"}
+GROUND = {"errors", "lookup", "geometry", "sides", "files"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "geometry": set(),
     "sides": set(),
     "lookup": {"errors"},
+    "files": {"errors"},
     "config": GROUND,
     "volumes": GROUND | {"config"},
     "models": GROUND | {"config"},

@@ -15,7 +15,7 @@ from connectomics.data.augment.image_step import ImageStep
 from connectomics.data.datamodule import VolumesDataModule
 from connectomics.data.datasets import TrainingPatches
 from connectomics.data.patch import Patch
-from connectomics.errors import UserError
+from connectomics.files import write_bytes
 
 Picture = NDArray[np.uint8]
 """(Y, X, 3), blue first."""
@@ -43,11 +43,7 @@ def write_preview(data: VolumesDataModule, count: int, path: Path) -> None:
         UserError: If a volume cannot be used, or the file cannot be written.
     """
     _, png = cv2.imencode(".png", draw_sheet(data.training_patches(), count))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(png.tobytes())
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error}") from error
+    write_bytes(path, png.tobytes())
 
 
 def draw_sheet(training: TrainingPatches, count: int) -> Picture:

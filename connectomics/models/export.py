@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from connectomics.config.convert import Origins, convert
 from connectomics.config.model import ModelConfig
 from connectomics.errors import CheckpointError
+from connectomics.files import write_bytes, write_text
 from connectomics.models.build import build_model
 
 
@@ -27,11 +28,10 @@ def export_model(folder: Path, weights: Mapping[str, Tensor], config: ModelConfi
         config: The settings that build the network.
         extra: What a user must know to apply it: patch size, voxel size, scaling of the image.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
-    safetensors.torch.save_file(plain, folder / "model.safetensors")
+    write_bytes(folder / "model.safetensors", safetensors.torch.save(plain))
     text = json.dumps({"model": asdict(config), **extra}, indent=2)
-    (folder / "model.json").write_text(text + "\n", encoding="utf-8")
+    write_text(folder / "model.json", text + "\n")
     return folder
 
 

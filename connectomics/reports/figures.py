@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from connectomics.files import write_bytes
 from connectomics.reports.arrows import place_arrow
 
 Gray = npt.NDArray[np.uint8]
@@ -148,7 +149,10 @@ def stacked(pictures: list[Color], axis: int) -> Color:
 
 
 def write_png(path: Path, picture: Color) -> None:
-    """Write an RGB picture (height, width, 3)."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)):
-        raise OSError(f"{path} cannot be written")
+    """Write an RGB picture (height, width, 3), whole or not at all.
+
+    Raises:
+        UserError: If it cannot be written.
+    """
+    _, png = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    write_bytes(path, png.tobytes())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import tempfile
@@ -12,7 +11,7 @@ from html import escape
 from pathlib import Path
 from typing import IO, Any
 
-from connectomics.errors import UserError
+from connectomics.files import write_whole
 from connectomics.metrics.synapses import MatchRule
 from connectomics.reports.charts import draw_curves
 from connectomics.reports.pictures import choose_size
@@ -65,19 +64,14 @@ def write_report(
         UserError: If a volume cannot be read, or the page not written.
     """
     rule = rule or MatchRule()
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile("w+", encoding="utf-8", dir=path.parent) as data:
-            written = _write_data(data, volumes, head, rule)
-            data.seek(0)
-            with partial.open("w", encoding="utf-8") as page:
-                _fill(page, _slots(head, scores, written, rule, curves or {}, data))
-        os.replace(partial, path)
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror or error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    with (
+        write_whole(path) as partial,
+        tempfile.TemporaryFile("w+", encoding="utf-8", dir=path.parent) as data,
+        partial.open("w", encoding="utf-8") as page,
+    ):
+        written = _write_data(data, volumes, head, rule)
+        data.seek(0)
+        _fill(page, _slots(head, scores, written, rule, curves or {}, data))
 
 
 def _write_data(

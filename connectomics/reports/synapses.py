@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectomics.decoding import Decoder
-from connectomics.errors import UserError
+from connectomics.files import write_whole
 from connectomics.geometry import Spacing
 from connectomics.lookup import pick
 from connectomics.metrics.components import label_components, measure_components
@@ -99,17 +98,10 @@ def write_table(path: Path, decoder: Decoder, found: Found) -> WrittenTable:
     """
     table = pick(TABLES, decoder.table, "Decoder.table")
     rows = table.rows(found)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with partial.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(table.columns)
-            writer.writerows([_cell(row[column]) for column in table.columns] for row in rows)
-        os.replace(partial, path)
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror or error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    with write_whole(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(table.columns)
+        writer.writerows([_cell(row[column]) for column in table.columns] for row in rows)
     return WrittenTable(len(rows), table.remark(rows))
 
 

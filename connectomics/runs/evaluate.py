@@ -12,13 +12,13 @@ from typing import Any
 
 import connectomics
 from connectomics.errors import UserError
+from connectomics.files import write_text
 from connectomics.lookup import pick
 from connectomics.metrics import METRICS, mean_over_volumes, score_volume
 from connectomics.metrics.synapses import MatchRule
 from connectomics.metrics.table import NEED_SIDES
 from connectomics.reports.scores import print_scores
 from connectomics.runs.console import console
-from connectomics.runs.folder import write_text
 from connectomics.runs.foreign import Reading, pair_files
 from connectomics.volumes.labelled import name_volumes
 

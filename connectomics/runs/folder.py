@@ -103,23 +103,6 @@ class RunFolder:
             raise UserError(f"save_path: {self.root} cannot be written: {error.strerror or error}") from error
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file, which appears under its name when it is whole.
-
-    Raises:
-        UserError: If it cannot be written.
-    """
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror or error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 def new_run(save_path: str) -> RunFolder:
     """Return the folder of a run that begins now; all processes of a run get the same one."""
     if RUN_VARIABLE in os.environ and not is_first_process():

@@ -14,12 +14,13 @@ from connectomics.config import Config
 from connectomics.data.targets import build_target
 from connectomics.decoding import pick_decoder
 from connectomics.errors import VolumeError
+from connectomics.files import write_text
 from connectomics.metrics import LabelPair, mean_over_volumes
 from connectomics.reports.durations import describe_seconds
 from connectomics.reports.scores import print_scores
 from connectomics.runs.console import console, quiet_libraries, say
 from connectomics.runs.decode import Decoded, decode_volume, lists_synapses
-from connectomics.runs.folder import RunFolder, write_text
+from connectomics.runs.folder import RunFolder
 from connectomics.runs.labels import tell_remarks
 from connectomics.runs.network import TrainedNetwork
 from connectomics.runs.predict import peak_memory, predict_sections

@@ -9,6 +9,7 @@ import torch
 
 from connectomics.config import Config, as_plain, dump_config
 from connectomics.data.datamodule import VolumesDataModule
+from connectomics.files import write_text
 from connectomics.runs.console import is_first_process, quiet_libraries, say
 from connectomics.runs.folder import RunFolder, new_run, run_of
 from connectomics.runs.labels import tell_remarks
@@ -80,4 +81,4 @@ def _write_config(run: RunFolder, config: Config, resumed_step: int | None) -> N
     """Write the settings; those of a resumed part stand beside the first ones."""
     if is_first_process():
         name = run.config if resumed_step is None else run.config.with_name(f"config_from_step_{resumed_step}.yaml")
-        name.write_text(dump_config(config), encoding="utf-8")
+        write_text(name, dump_config(config))

@@ -15,13 +15,14 @@ from connectomics.config import Config
 from connectomics.data.targets import build_target
 from connectomics.decoding import pick_decoder
 from connectomics.errors import ConfigError, UserError
+from connectomics.files import write_text
 from connectomics.lookup import pick
 from connectomics.metrics import METRICS
 from connectomics.metrics.sweep import SCORES
 from connectomics.reports.durations import describe_seconds
 from connectomics.reports.tuning import write_tuning
 from connectomics.runs.console import quiet_libraries, say
-from connectomics.runs.folder import RunFolder, write_text
+from connectomics.runs.folder import RunFolder
 from connectomics.runs.labels import tell_remarks
 from connectomics.runs.sweep import Row, sweep_volume
 from connectomics.runs.trained import begin, open_trained, require_checkpoint, try_volumes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 
 from connectomics.config import Config, as_plain
 from connectomics.errors import CheckpointError
+from connectomics.files import write_whole
 from connectomics.lookup import suggest
 
 SETTINGS_KEY = "settings"
@@ -28,14 +28,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
         """Write a checkpoint; until it is whole, a former file of that name stays as it is."""
-        target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f".{target.name}.partial")
-        with partial.open("wb") as file:
+        with write_whole(Path(path), CheckpointError) as partial, partial.open("wb") as file:
             torch.save(checkpoint, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, target)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

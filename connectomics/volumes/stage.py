@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -13,12 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from connectomics.errors import VolumeError
+from connectomics.files import remove_path, write_text, write_whole
 from connectomics.geometry import ZYX, Box
 from connectomics.volumes.attributes import read_attributes
 from connectomics.volumes.chunks import CHUNK
 from connectomics.volumes.read import open_volume
 from connectomics.volumes.sections import Sections, cut_plane
-from connectomics.volumes.write import VolumeWriter, remove_path
+from connectomics.volumes.write import VolumeWriter
 
 Fingerprint = Mapping[str, str]
 """What a prediction depends on, by name: "weights", "settings", "image", "code", ..."""
@@ -95,18 +95,9 @@ class StagedVolume:
         if given.start != first.start or given.stop[1:] != first.stop[1:] or given.stop[0] > first.stop[0]:
             raise ValueError(f"{given} was given to {self._path}, {first} comes next")
         target = self._piece(sections.corner, sections.z)
-        partial = target.with_suffix(".partial")
-        try:
-            with partial.open("wb") as file:
-                np.save(file, np.ascontiguousarray(sections.voxels, self._dtype), allow_pickle=False)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, target)
-        except OSError as error:
-            raise VolumeError(
-                f"{self._path} cannot be written at section {sections.z}: {error}; what is finished is kept, "
-                "and the same command goes on from there"
-            ) from error
+        kept = "; what is finished is kept, and the same command goes on from there"
+        with write_whole(target, VolumeError, kept) as partial, partial.open("wb") as file:
+            np.save(file, np.ascontiguousarray(sections.voxels, self._dtype), allow_pickle=False)
         rest = Box((given.stop[0], *first.start[1:]), first.stop)
         self.remaining[:1] = [rest] if rest.size else []
 
@@ -153,9 +144,7 @@ class StagedVolume:
             self.changed = tuple(name for name in {**wanted, **found} if wanted.get(name) != found.get(name))
         remove_path(self._folder)
         self._folder.mkdir(parents=True)
-        partial = note.with_suffix(".partial")
-        partial.write_text(json.dumps(wanted, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        os.replace(partial, note)
+        write_text(note, json.dumps(wanted, indent=2, sort_keys=True) + "\n", VolumeError)
 
 
 def _read_note(note: Path) -> dict[str, str] | None:

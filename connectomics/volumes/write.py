@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from math import prod
 from operator import add
 from pathlib import Path
@@ -20,6 +19,7 @@ import numpy.typing as npt
 import zarr
 
 from connectomics.errors import VolumeError
+from connectomics.files import write_whole
 from connectomics.geometry import ZYX, Box
 from connectomics.volumes.chunks import CHUNK, LEVEL, chunk_shape, cut_chunks, deflate
 
@@ -105,7 +105,7 @@ class VolumeWriter:
             dtype: Type of the voxels.
             attributes: Stored with the dataset: `resolution` and `offset` in nm, ...
         """
-        self._path, self._partial = path, path.with_name(f".{path.name}.partial")
+        self._path, self._whole = path, write_whole(path, VolumeError)
         self._make = next(make for suffix, make in WRITERS.values() if suffix == path.suffix)
         self._shape = shape if channels == 1 else (channels, *shape)
         self._dtype, self._attributes = np.dtype(dtype), attributes
@@ -117,12 +117,12 @@ class VolumeWriter:
         self._written = 0  # voxels along (z, y, x), of all blocks
 
     def __enter__(self) -> Self:
+        partial = self._whole.__enter__()
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            remove_path(self._partial)
-            self._store = self._make(self._partial, self._shape, self._dtype, self._attributes)
-        except OSError as error:
-            raise VolumeError(f"{self._path} cannot be written: {error}") from error
+            self._store = self._make(partial, self._shape, self._dtype, self._attributes)
+        except BaseException as error:
+            if self._whole.__exit__(type(error), error, error.__traceback__) is not True:
+                raise
         return self
 
     def write(self, z: int, sections: npt.NDArray, corner: tuple[int, int] = (0, 0)) -> None:
@@ -176,17 +176,20 @@ class VolumeWriter:
         if error is not None:
             with suppress(OSError, RuntimeError):
                 self._store.close()
-            remove_path(self._partial)
+            self._whole.__exit__(kind, error, traceback)
             return
-        try:
+        with ExitStack() as stack:
+            stack.push(self._whole)
             if self._written != prod(self._shape[-3:]):
                 raise ValueError(f"{self._path} has {prod(self._shape[-3:])} voxels, {self._written} were written")
+            self._close_store()
+
+    def _close_store(self) -> None:
+        assert self._store is not None
+        try:
             self._store.close()
-            _replace(self._partial, self._path)
-        except (OSError, RuntimeError) as failure:
-            raise VolumeError(f"{self._path} cannot be written: {failure}") from failure
-        finally:
-            remove_path(self._partial)
+        except RuntimeError as error:  # of HDF5, where the disk takes no more
+            raise VolumeError(f"{self._path} cannot be written: {error}") from error
 
 
 def write_volume(path: Path, voxels: npt.NDArray, attributes: Mapping[str, Any]) -> None:
@@ -195,21 +198,6 @@ def write_volume(path: Path, voxels: npt.NDArray, attributes: Mapping[str, Any])
     channels, z, y, x = whole.shape
     with VolumeWriter(path, channels, (z, y, x), voxels.dtype, attributes) as writer:
         writer.write(0, whole)
-
-
-def remove_path(path: Path) -> None:
-    """Remove a file or a folder; it may be missing."""
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def _replace(source: Path, target: Path) -> None:
-    """Rename, also over a folder, which a file system replaces only when it is empty."""
-    if target.is_dir():
-        shutil.rmtree(target)
-    os.replace(source, target)
 
 
 def _as_json(value: Any) -> Any:

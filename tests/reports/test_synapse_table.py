@@ -95,5 +95,6 @@ def test_a_table_of_nothing_has_its_columns(tmp_path: Path, decoder: str) -> Non
 
 
 def test_a_table_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot be written"):
-        write_table(tmp_path / "no folder" / "a.csv", DECODERS["threshold"], draw_found(0))
+        write_table(tmp_path / "file" / "a.csv", DECODERS["threshold"], draw_found(0))

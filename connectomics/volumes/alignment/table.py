@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Collection, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectomics.errors import VolumeError
+from connectomics.files import write_text
 from connectomics.volumes.attributes import read_attributes
 
 COLUMNS = ("z", "y", "x", "shown")
@@ -88,14 +88,7 @@ def write_table(path: Path, table: ShiftTable) -> None:
     writer = csv.writer(rows, lineterminator="\n")
     writer.writerow(COLUMNS)
     writer.writerows([z, y, x, shown] for z, ((y, x), shown) in enumerate(zip(table.shifts, table.shown, strict=True)))
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_text(rows.getvalue(), encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise VolumeError(f"{path} cannot be written: {error}") from error
+    write_text(path, rows.getvalue(), VolumeError)
 
 
 def read_table(path: Path, count: int) -> ShiftTable:

@@ -18,6 +18,7 @@ from pathlib import Path
 import pooch
 
 from connectomics.errors import DownloadError
+from connectomics.files import write_text
 from connectomics.volumes.challenge.files import RemoteFile
 from connectomics.volumes.challenge.transfer import Transfer
 
@@ -113,6 +114,4 @@ def _recorded(record: Path) -> str | None:
 
 
 def _write_record(record: Path, digest: str, name: str) -> None:
-    partial = record.with_name(f".{record.name}.partial")
-    partial.write_text(f"{digest}  {name}\n", encoding="utf-8")
-    partial.replace(record)
+    write_text(record, f"{digest}  {name}\n", DownloadError)

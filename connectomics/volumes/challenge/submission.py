@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectomics.errors import VolumeError
+from connectomics.files import write_whole
 from connectomics.geometry import ZYX, Box, Spacing
 from connectomics.volumes.challenge.layout import CLEFTS
 from connectomics.volumes.labels import CREMI_BACKGROUND, split_clefts
@@ -45,27 +45,18 @@ def write_submission(
     Raises:
         VolumeError: If it cannot be written.
     """
-    partial = path.with_name(f".{path.name}.partial")
     ids: set[int] = set()
     voxels = 0
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with h5py.File(partial, "w") as file:
-            file.attrs["file_format"] = FILE_FORMAT
-            chunk = tuple(min(n, most) for n, most in zip(shape, (1, 625, 625), strict=True))
-            clefts = file.create_dataset(CLEFTS, shape, np.uint64, chunks=chunk, compression="gzip")
-            clefts.attrs["resolution"] = np.array(spacing_nm, np.float64)
-            for z, section in enumerate(sections):
-                found, counts = np.unique(section[section > 0], return_counts=True)
-                ids.update(found.tolist())
-                voxels += int(counts.sum())
-                clefts[z] = np.where(section == 0, np.uint64(CREMI_BACKGROUND), section.astype(np.uint64))
-        partial.replace(path)
-    except (OSError, RuntimeError) as error:
-        raise VolumeError(f"{path} cannot be written: {error}") from error
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
+    with write_whole(path, VolumeError) as partial, h5py.File(partial, "w") as file:
+        file.attrs["file_format"] = FILE_FORMAT
+        chunk = tuple(min(n, most) for n, most in zip(shape, (1, 625, 625), strict=True))
+        clefts = file.create_dataset(CLEFTS, shape, np.uint64, chunks=chunk, compression="gzip")
+        clefts.attrs["resolution"] = np.array(spacing_nm, np.float64)
+        for z, section in enumerate(sections):
+            found, counts = np.unique(section[section > 0], return_counts=True)
+            ids.update(found.tolist())
+            voxels += int(counts.sum())
+            clefts[z] = np.where(section == 0, np.uint64(CREMI_BACKGROUND), section.astype(np.uint64))
     return Submitted(shape, len(ids), voxels)
 
 

@@ -9,7 +9,7 @@ import zlib
 from pathlib import Path, PurePosixPath
 
 from connectomics.errors import DownloadError
-from connectomics.volumes.write import remove_path
+from connectomics.files import write_whole
 
 
 def unpack(archive: Path, folder: Path) -> list[Path]:
@@ -24,23 +24,19 @@ def unpack(archive: Path, folder: Path) -> list[Path]:
     Raises:
         DownloadError: If it is no zip archive, is damaged, names what must not be written, or does not fit the disk.
     """
-    partial = folder.with_name(f".{folder.name}.partial")
     try:
         with zipfile.ZipFile(archive) as opened:
             members = opened.infolist()
             _refuse_hostile(archive, members)
             _require_room(archive, members, folder.parent)
-            remove_path(partial)
-            for member in members:
-                opened.extract(member, partial)
-        partial.mkdir(exist_ok=True)  # an archive may be empty
-        partial.rename(folder)
+            with write_whole(folder, DownloadError) as partial:
+                partial.mkdir()  # an archive may be empty
+                for member in members:
+                    opened.extract(member, partial)
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
         raise DownloadError(f"{archive} is no zip archive, or a damaged one: {error}") from error
     except OSError as error:
         raise DownloadError(f"{archive} cannot be unpacked into {folder}: {error}") from error
-    finally:
-        remove_path(partial)
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 

@@ -1,0 +1,123 @@
+"""Files that are whole or not there: written beside their place, flushed to the disk, then renamed."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from connectomics.errors import UserError
+
+
+@contextmanager
+def write_whole(path: Path, failure: type[UserError] = UserError, hint: str = "") -> Iterator[Path]:
+    """Give a temporary name beside `path`; what is written there becomes `path` when the context ends well.
+
+    A file or a folder may be written. It is flushed to the disk before it is renamed, and so is the folder around it
+    afterwards: a machine that loses power keeps the former file or has the new one. Leaving by an exception removes
+    what was written; what a killed process left is removed by the next one that writes the same file.
+
+    Args:
+        path: The final name; folders above it are made.
+        failure: The exception that a disk which takes no more, or no permission, becomes.
+        hint: What the message says after the reason, such as `; what is finished is kept`.
+
+    Raises:
+        UserError: Of the type `failure`, if the file cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.{_this_process()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(path)
+        yield partial
+        _flush_tree(partial)
+        _replace(partial, path)
+        flush(path.parent)
+    except OSError as error:
+        raise failure(f"{path} cannot be written: {error.strerror or error}{hint}") from error
+    finally:
+        with suppress(OSError):
+            remove_path(partial)
+
+
+def write_text(path: Path, text: str, failure: type[UserError] = UserError) -> None:
+    """Write a text file, UTF-8, whole or not at all; errors are those of `write_whole`."""
+    with write_whole(path, failure) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def write_bytes(path: Path, content: bytes, failure: type[UserError] = UserError) -> None:
+    """Write a file whole or not at all; errors are those of `write_whole`."""
+    with write_whole(path, failure) as partial:
+        partial.write_bytes(content)
+
+
+def remove_path(path: Path) -> None:
+    """Remove a file or a folder; it may be missing."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def flush(path: Path) -> None:
+    """Make sure that a file's content, or a folder's list of names, is on the disk."""
+    if os.name == "nt" and path.is_dir():  # Windows flushes folders by itself, and opens none
+        return
+    handle = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _flush_tree(path: Path) -> None:
+    if path.is_dir():
+        for inner in path.iterdir():
+            _flush_tree(inner)
+    flush(path)
+
+
+def _replace(source: Path, target: Path) -> None:
+    """Rename, also over a folder, which a file system replaces only when it is empty."""
+    if not target.is_dir():
+        os.replace(source, target)
+        return
+    former = target.with_name(f".{target.name}.{_this_process()}.former.partial")
+    os.replace(target, former)
+    os.replace(source, target)
+    remove_path(former)
+
+
+def _this_process() -> str:
+    """Return a name for this process that no other has on a disk which several machines share."""
+    return f"{_machine()}-{os.getpid()}"
+
+
+def _machine() -> str:
+    return re.sub(r"[^A-Za-z0-9]", "_", socket.gethostname())[:40]
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove what processes of this machine that are no more left beside `path`."""
+    pattern = re.compile(rf"\.{re.escape(path.name)}\.{_machine()}-(\d+)(\.former)?\.partial")
+    for sibling in path.parent.iterdir():
+        found = pattern.fullmatch(sibling.name)
+        if found is not None and not is_running(int(found.group(1))):
+            with suppress(OSError):
+                remove_path(sibling)
+
+
+def is_running(pid: int) -> bool:
+    """Return whether a process of this machine is alive."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it belongs to somebody else
+        return True
+    return True
