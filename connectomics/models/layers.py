@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from math import gcd
 from typing import Literal
 
@@ -21,13 +20,13 @@ NORMS: Mapping[str, Callable[[int, int], nn.Module]] = {
 }
 """`model.rsunet.norm` to the layer; arguments are channels and groups (a raw image has too few channels to group)."""
 
-ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
-    "elu": partial(nn.ELU, inplace=True),
-    "relu": partial(nn.ReLU, inplace=True),
-    "leakyrelu": partial(nn.LeakyReLU, inplace=True),
-    "prelu": nn.PReLU,
+ACTIVATIONS: Mapping[str, Callable[[bool], nn.Module]] = {
+    "elu": lambda in_place: nn.ELU(inplace=in_place),
+    "relu": lambda in_place: nn.ReLU(inplace=in_place),
+    "leakyrelu": lambda in_place: nn.LeakyReLU(inplace=in_place),
+    "prelu": lambda in_place: nn.PReLU(),
 }
-"""`model.rsunet.activation` to the layer. The norm before it never needs its output, so it may work in place."""
+"""`model.rsunet.activation` to the layer; the argument is whether it may write its result over what it is given."""
 
 
 def as_sections(volume: Tensor) -> Tensor | None:
@@ -104,7 +103,12 @@ class Upsample(nn.Module):
 
 
 class NormAct(nn.Sequential):
-    """A normalisation, then an activation."""
+    """A normalisation, then an activation.
+
+    A norm makes a tensor of its own, which it never needs again, and the activation works in place on that. Without a
+    norm the activation is given what others read too, a residual's input or the caller's image, and leaves it alone.
+    """
 
     def __init__(self, channels: int, norm: str, activation: str, num_groups: int) -> None:
-        super().__init__(NORMS[norm](channels, num_groups), ACTIVATIONS[activation]())
+        made = NORMS[norm](channels, num_groups)
+        super().__init__(made, ACTIVATIONS[activation](not isinstance(made, nn.Identity)))
