@@ -29,16 +29,29 @@ from connectomics.volumes.source import VolumeSource
 CONNECTIVITY = 26
 """Voxels of a component share a corner at least."""
 
+PROBABILITY = "probability times scale"
+"""The attribute `content` of a prediction that test mode wrote."""
+
+ROUNDING = 1e-5
+"""How far beyond 0 and 1 a stored probability may lie."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Predicted:
     """A prediction, and how to bring it back."""
 
     source: VolumeSource
+    scale: float
+    """What a probability of 1 is stored as."""
     plan: Preparation
     first: int
     """Section of the prepared volume that is the first one of the prediction."""
     spacing_nm: Spacing
+
+    def section(self, z: int) -> npt.NDArray[np.float32]:
+        """Return the probabilities of section z of the prediction, (1, 1, Y, X)."""
+        stored = self.source.read(Box((z, 0, 0), (z + 1, *self.source.shape[1:]))).astype(np.float32)
+        return stored if self.scale == 1 else stored / np.float32(self.scale)
 
 
 def choose(tuned: Path | None, threshold: float | None, min_size: int | None) -> DecodingConfig:
@@ -57,8 +70,8 @@ def choose(tuned: Path | None, threshold: float | None, min_size: int | None) ->
 def submit(predictions: Sequence[Path], folder: Path, decoding: DecodingConfig, prepared: Path | None) -> None:
     """Write one file for each predicted volume, as the challenge reads it, and read it again.
 
-    Probabilities become a mask, in which the neighbour of a bad section stands in for it; its small components go, the
-    others are numbered, and the sections are put back where they were imaged.
+    Probabilities become a mask, in which the neighbour of a bad section stands in for it, if that was predicted; its
+    small components go, the others are numbered, and the sections are put back where they were imaged.
 
     Args:
         predictions: Files that test mode wrote.
@@ -90,11 +103,7 @@ def submit(predictions: Sequence[Path], folder: Path, decoding: DecodingConfig, 
 def _open(path: Path, prepared: Path | None) -> Predicted:
     """Open a prediction, and find how its image was made."""
     source = open_volume(str(path))
-    if source.info.channels != 1 or str(source.info.dtype) not in SAVED_TYPES:
-        raise VolumeError(
-            f"{source.info.location} holds {source.info.channels} channel(s) of {source.info.dtype}; a prediction of "
-            "clefts has one, of float32, float16 or uint8"
-        )
+    scale = _scale(path, source)
     location = _image_of(path, prepared)
     image = open_volume(location, "image", source.info.spacing_nm)
     plan = _preparation(location, image)
@@ -106,13 +115,54 @@ def _open(path: Path, prepared: Path | None) -> Predicted:
     )
     low, high = plan.box.start[0] - plan.origin[0], plan.box.stop[0] - plan.origin[0]
     whole_plane = (y, x) == (0, 0) and source.shape[1:] == image.shape[1:]
-    if not whole_plane or low < first or first + source.shape[0] < high:
+    last = first + source.shape[0]
+    if not whole_plane or not 0 <= first <= low or not high <= last <= image.shape[0]:
         raise VolumeError(
             f"{source.info.location} begins at voxel {(first, y, x)} of {image.info.location}, whose sections {low} to "
             f"{high - 1} are to be labelled, and has shape {source.shape}; predict the whole image "
             "(test.data.test.crop=null)"
         )
-    return Predicted(source, plan, first, spacing)
+    one = Predicted(source, scale, plan, first, spacing)
+    _require_probabilities(one)
+    return one
+
+
+def _scale(path: Path, source: VolumeSource) -> float:
+    """Return what a probability of 1 is stored as; refuse what says, or shows by its type, that it is no prediction."""
+    info, stated = source.info, read_attributes(path)
+    remedy = "give the file test_<image>_prediction.h5 that test mode wrote"
+    content = stated.get("content", PROBABILITY)
+    if content != PROBABILITY:
+        raise VolumeError(f"{info.location} is no prediction of probabilities; it holds {content}: {remedy}")
+    if info.channels != 1 or str(info.dtype) not in SAVED_TYPES:
+        names = f" ({stated['channels']})" if "channels" in stated else ""
+        raise VolumeError(
+            f"{info.location} holds {info.channels} channel(s){names} of {info.dtype}; a prediction of "
+            f"clefts has one, of float32, float16 or uint8: {remedy}"
+        )
+    if "scale" not in stated and info.dtype.kind == "u":
+        raise VolumeError(
+            f"{info.location} holds {info.dtype} without the attribute `scale`, what a probability of 1 is stored as: "
+            f"a mask or ids, not a prediction; {remedy}"
+        )
+    scale = np.asarray(stated.get("scale", 1.0)).reshape(-1)
+    if scale.size != 1 or scale.dtype.kind not in "iuf" or not 0 < float(scale[0]) < np.inf:
+        raise VolumeError(f"{info.location} has the attribute `scale` {stated['scale']}; it is a number above 0")
+    return float(scale[0])
+
+
+def _require_probabilities(one: Predicted) -> None:
+    """Refuse values that are no probabilities, such as ids or logits stored as floating point numbers."""
+    if one.source.info.dtype.kind == "u" and one.scale >= np.iinfo(one.source.info.dtype).max:
+        return
+    for z in range(one.source.shape[0]):
+        probability = one.section(z)
+        low, high = float(probability.min()), float(probability.max())
+        if not (low >= -ROUNDING and high <= 1 + ROUNDING):  # nan is neither
+            raise VolumeError(
+                f"{one.source.info.location} reaches from {low:g} to {high:g} in section {z}; probabilities lie "
+                "between 0 and 1: give the file test_<image>_prediction.h5 that test mode wrote"
+            )
 
 
 def _image_of(path: Path, prepared: Path | None) -> str:
@@ -138,17 +188,15 @@ def _preparation(location: str, image: VolumeSource) -> Preparation:
 
 
 def _decode(one: Predicted, decoding: DecodingConfig) -> npt.NDArray[np.uint8]:
-    """Return the mask on the grid of the prepared image; a bad section shows that of its stand-in."""
-    saved = SAVED_TYPES[str(one.source.info.dtype)]
+    """Return the mask on the grid of the prepared image; a bad section shows that of its stand-in, if there is one."""
     in_section = replace(decoding, min_size=0)  # the size of a component is that in all sections
+    predicted = range(one.first, one.first + one.source.shape[0])
     mask = np.zeros(one.plan.shape, np.uint8)
-    for z in range(one.source.shape[0]):
-        section = one.source.read(Box((z, 0, 0), (z + 1, *one.source.shape[1:])))
-        mask[one.first + z] = decode(saved.restore(section), in_section)[0]
     for z in range(len(mask)):
-        shown = one.plan.stand_in(z)
-        if shown != z and 0 <= shown < len(mask):
-            mask[z] = mask[shown]
+        # The image shows the stand-in at both places: where only one of them was predicted, that one counts.
+        shown = one.plan.stand_in(z) if one.plan.stand_in(z) in predicted else z
+        if shown in predicted:
+            mask[z] = decode(one.section(shown - one.first), in_section)[0]
     return mask
 
 
