@@ -15,7 +15,11 @@ class VolumesConfig:
     label: list[str] = field(default_factory=list)
     """Labels, one per image; may be empty where no metric is asked."""
     mask: list[str] = field(default_factory=list)
-    """Optional, one per image: voxels that are annotated are not 0; the others are ignored."""
+    """Optional, one per image: voxels that are annotated are not 0; the others are ignored.
+
+    A mask that is written `optional:mask_A.h5` is used where that file is there. Where it is not, all voxels of the
+    image count, and what nobody annotated counts as background. Without `optional:` a missing file is an error.
+    """
     resolution: tuple[float, float, float] | None = None
     """Voxel size along (z, y, x), in nm; null takes what the files say. A file that says otherwise is refused."""
     crop: tuple[str, str, str] | None = None

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 
 from numpy.typing import NDArray
 
+from connectomics.config.data import VolumesConfig
 from connectomics.data.targets import Target
 from connectomics.errors import VolumeError
 from connectomics.geometry import Box
 from connectomics.runs.console import is_first_process, say
-from connectomics.volumes.labelled import LabelledSource
+from connectomics.volumes.labelled import OPTIONAL, LabelledSource
 from connectomics.volumes.source import VolumeSource
 
 SECTIONS_AT_ONCE = 8
@@ -37,6 +38,27 @@ def tell_remarks(volumes: Sequence[LabelledSource], target: Target) -> None:
             raise VolumeError(f"{location}: {error}") from error
         if remark:
             say(f"{location}: {remark}")
+
+
+def tell_masks(sections: Sequence[VolumesConfig], volumes: Sequence[LabelledSource]) -> None:
+    """Say in one line which volumes have a mask, where masks are optional, and what it means that others have none.
+
+    Args:
+        sections: The settings that name the volumes.
+        volumes: Of all these sections, opened.
+    """
+    if not any(location.startswith(OPTIONAL) for section in sections for location in section.mask):
+        return
+    labelled = [volume for volume in volumes if volume.label is not None]
+    masked = list(dict.fromkeys(volume.name for volume in labelled if volume.mask is not None))
+    others = list(dict.fromkeys(volume.name for volume in labelled if volume.mask is None))
+    told = [f"{', '.join(masked)} with a mask: only voxels that were annotated count"] if masked else []
+    if others:
+        told.append(
+            f"{', '.join(others)} without a mask: all voxels count, and those that nobody annotated count as background"
+        )
+    if told:
+        say("; ".join(told))
 
 
 def _slabs(label: VolumeSource) -> Iterator[NDArray]:

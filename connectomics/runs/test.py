@@ -21,7 +21,7 @@ from connectomics.reports.scores import print_scores
 from connectomics.runs.console import console, quiet_libraries, say
 from connectomics.runs.decode import Decoded, decode_volume, lists_synapses
 from connectomics.runs.folder import RunFolder
-from connectomics.runs.labels import tell_remarks
+from connectomics.runs.labels import tell_masks, tell_remarks
 from connectomics.runs.network import TrainedNetwork
 from connectomics.runs.predict import peak_memory, predict_sections
 from connectomics.runs.report import report_results, write_picture
@@ -49,6 +49,7 @@ def test(config: Config, checkpoint: Path | None, fast_dev_run: int = 0) -> RunF
     checkpoint = require_checkpoint(checkpoint, "test")
     volumes = open_labelled(config.data.test, "data.test", config.model.in_channels, config.evaluation.enabled)
     tell_remarks(volumes, build_target(config.data.target))
+    tell_masks([config.data.test], volumes)
     trained = open_trained(config, checkpoint, "test")
     network, run = trained.network, trained.run
     if fast_dev_run:

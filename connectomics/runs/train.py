@@ -12,7 +12,7 @@ from connectomics.data.datamodule import VolumesDataModule
 from connectomics.files import write_text
 from connectomics.runs.console import is_first_process, quiet_libraries, say
 from connectomics.runs.folder import RunFolder, new_run, run_of
-from connectomics.runs.labels import tell_remarks
+from connectomics.runs.labels import tell_masks, tell_remarks
 from connectomics.training.checkpoints import read_checkpoint, require_same_model
 from connectomics.training.devices import choose_devices, require_precision
 from connectomics.training.interruption import TrainingInterrupted
@@ -42,6 +42,7 @@ def train(config: Config, checkpoint: Path | None = None, fast_dev_run: int = 0)
     require_precision(devices, config.optimization.precision, "optimization.precision")
     resumed_step = _check_resumed(config, checkpoint)
     tell_remarks(volumes, data.target)
+    tell_masks([config.data.train, config.data.val], volumes)
     data.setup("fit")
     run = new_run(config.save_path or "") if checkpoint is None else run_of(checkpoint, config.save_path or "")
     if not fast_dev_run:

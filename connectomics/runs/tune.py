@@ -23,7 +23,7 @@ from connectomics.reports.durations import describe_seconds
 from connectomics.reports.tuning import write_tuning
 from connectomics.runs.console import quiet_libraries, say
 from connectomics.runs.folder import RunFolder
-from connectomics.runs.labels import tell_remarks
+from connectomics.runs.labels import tell_masks, tell_remarks
 from connectomics.runs.sweep import Row, sweep_volume
 from connectomics.runs.trained import begin, open_trained, require_checkpoint, try_volumes
 from connectomics.runs.tuning_volumes import tuning_volumes
@@ -52,6 +52,7 @@ def tune(configs: Mapping[str, Config], checkpoint: Path | None, fast_dev_run: i
     named, key = tuning_volumes(configs)
     volumes = open_labelled(named, key, config.model.in_channels, need_label=True)
     tell_remarks(volumes, build_target(config.data.target))
+    tell_masks([named], volumes)
     trained = open_trained(config, checkpoint, "tune")
     if fast_dev_run:
         try_volumes(trained, volumes, config, fast_dev_run)

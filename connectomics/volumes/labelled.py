@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,10 +12,14 @@ from connectomics.config.data import ImageTransformConfig, VolumesConfig
 from connectomics.config.slices import parse_slice
 from connectomics.errors import VolumeError
 from connectomics.geometry import ZYX, Box
+from connectomics.volumes.challenge.files import how_to_get
 from connectomics.volumes.intensity import IntensityRange, measure_intensity
 from connectomics.volumes.labels import EXCLUDED, require_label_type
 from connectomics.volumes.read import open_volume, split_location
 from connectomics.volumes.source import CroppedSource, PlacedSource, Role, VolumeSource
+
+OPTIONAL = "optional:"
+"""Before the name of a mask: it is used where it is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +101,7 @@ def _open_one(config: VolumesConfig, key: str, i: int, name: str, need_label: bo
     if config.label and need_label:
         label = place_on_grid(_open(config, key, "label", i), image)
         require_label_type(label)
-    mask = place_on_grid(_open(config, key, "mask", i), image) if config.mask else None
+    mask = place_on_grid(_open(config, key, "mask", i), image) if _has_mask(config, i) else None
     box = _crop_box(config, key, image)
     if box is None:
         return LabelledSource(name, image, label, mask, image, label)
@@ -105,11 +110,22 @@ def _open_one(config: VolumesConfig, key: str, i: int, name: str, need_label: bo
 
 
 def _open(config: VolumesConfig, key: str, role: Role, i: int) -> VolumeSource:
-    locations = {"image": config.image, "label": config.label, "mask": config.mask}[role]
+    location = {"image": config.image, "label": config.label, "mask": config.mask}[role][i]
+    if role == "mask":
+        location = location.removeprefix(OPTIONAL)
     try:
-        return open_volume(locations[i], role, config.resolution)
+        return open_volume(location, role, config.resolution)
     except VolumeError as error:
-        raise VolumeError(f"{key}.{role}[{i}]: {error}") from error
+        path, _ = split_location(location)
+        hint = "" if path.exists() else how_to_get(path)
+        raise VolumeError(f"{key}.{role}[{i}]: {error}{hint}") from error
+
+
+def _has_mask(config: VolumesConfig, i: int) -> bool:
+    """Return whether volume i has a mask; one that is optional may be missing, but not a link that leads nowhere."""
+    if not config.mask or not config.mask[i].startswith(OPTIONAL):
+        return bool(config.mask)
+    return os.path.lexists(split_location(config.mask[i].removeprefix(OPTIONAL))[0])
 
 
 def _crop_box(config: VolumesConfig, key: str, image: VolumeSource) -> Box | None:

@@ -14,6 +14,7 @@ from connectomics.geometry import Box
 EPILOG = """\
 examples:
   cremi.py download --trust-first            the padded training and test volumes, into datasets/
+  cremi.py download corrected --trust-first  volumes that others aligned, without masks, into datasets/corrected/
   cremi.py prepare datasets/sample_*_padded_*.hdf          aligned, into datasets/corrected/
   cremi.py submit outputs/.../results/test_im_?+_prediction.h5 --tuned outputs/.../results/tuned.yaml
 """

@@ -12,7 +12,7 @@ from connectomics.lookup import pick
 from connectomics.runs.console import console, say
 from connectomics.volumes.challenge.fetch import Fetched, fetch
 from connectomics.volumes.challenge.files import FILES, SETS
-from connectomics.volumes.challenge.unpack import unpack
+from connectomics.volumes.challenge.unpack import Unpacked, unpack
 
 
 def download(what: Sequence[str], folder: Path, url: str | None, trust_first: bool) -> None:
@@ -20,7 +20,7 @@ def download(what: Sequence[str], folder: Path, url: str | None, trust_first: bo
 
     Args:
         what: Names in `SETS`; none is the padded training and test volumes.
-        folder: Where they go; an archive is unpacked into a folder beside it, unless that is there.
+        folder: Where they go; what is wanted of an archive goes into a folder beside it, over nothing that is there.
         url: A mirror.
         trust_first: Take files that neither a digest nor a certificate vouches for.
 
@@ -34,8 +34,9 @@ def download(what: Sequence[str], folder: Path, url: str | None, trust_first: bo
         with _bar(name) as on_progress:
             fetched = fetch(remote, folder, url, trust_first, on_progress)
         say(_describe(fetched))
-        if remote.folder is not None and not (folder / remote.folder).exists():
-            say(f"{folder / remote.folder}: {len(unpack(fetched.path, folder / remote.folder))} file(s) unpacked")
+        if remote.folder is not None:
+            into = folder / remote.folder
+            say(f"{into}: {_describe_unpacked(unpack(fetched.path, into, remote.wanted))}")
 
 
 def _describe(fetched: Fetched) -> str:
@@ -46,6 +47,21 @@ def _describe(fetched: Fetched) -> str:
         else f"SHA-256 verified: {fetched.sha256[:16]}..."
     )
     return f"{fetched.path} {there}; {vouched}"
+
+
+def _describe_unpacked(unpacked: Unpacked) -> str:
+    told = [f"{len(unpacked.written)} file(s) unpacked"]
+    if unpacked.same:
+        told.append(f"{unpacked.same} were there already")
+    if unpacked.others:
+        told.append(f"{unpacked.others} others of the archive were left out")
+    if unpacked.kept:
+        names = ", ".join(path.name for path in unpacked.kept)
+        told.append(
+            f"{names} kept, which the archive does not hold like this: nothing was put beside them, since image, label "
+            "and mask must be of one alignment; move them away to have those of the archive"
+        )
+    return "; ".join(told)
 
 
 @contextmanager

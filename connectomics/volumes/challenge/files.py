@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 OFFICIAL = "https://cremi.org/static/data/"
 RHOANA = "http://rhoana.rc.fas.harvard.edu/dataset/"
@@ -20,6 +21,8 @@ class RemoteFile:
     """Digest that it must have; None where none is known."""
     folder: str | None = None
     """Folder that an archive is unpacked into; None for a file that is none."""
+    wanted: tuple[str, ...] = ()
+    """Which files of an archive are put there, under these last parts of their names, wherever in it they lie."""
 
 
 _DIGESTS = {
@@ -36,8 +39,10 @@ _TEST = [f"sample_{sample}{padded}_20160601.hdf" for padded in ("", "_padded") f
 FILES: Mapping[str, RemoteFile] = {
     **{name: RemoteFile(name, OFFICIAL, digest) for name, digest in _DIGESTS.items()},
     **{name: RemoteFile(name, OFFICIAL) for name in _TEST},
-    "cremi.zip": RemoteFile("cremi.zip", RHOANA, folder="cremi"),
-    "jwr15_synapse.zip": RemoteFile("jwr15_synapse.zip", RHOANA, folder="jwr15"),
+    "cremi.zip": RemoteFile("cremi.zip", RHOANA, folder="corrected", wanted=("im_*.h5", "syn_*.h5")),
+    "jwr15_synapse.zip": RemoteFile(
+        "jwr15_synapse.zip", RHOANA, folder="jwr15", wanted=("vol*/im_*.h5", "vol*/syn_*.h5")
+    ),
 }
 """Every file that is known."""
 
@@ -49,6 +54,23 @@ SETS: Mapping[str, tuple[str, ...]] = {
     **{name: (name,) for name in FILES},
 }
 """What `download` can be asked for."""
+
+SOURCES: Mapping[str, str] = {
+    "corrected": "`python scripts/cremi.py download corrected --trust-first{out}` fetches the aligned volumes, and "
+    "`python scripts/cremi.py prepare {folder}/sample_*_padded_*.hdf --out {folder}/corrected` makes them, with masks, "
+    "from the challenge's own, which `python scripts/cremi.py download{out}` fetches",
+    "jwr15": "`python scripts/cremi.py download em_r50 --trust-first{out}` fetches it",
+}
+"""Folder in `datasets` that the tutorials read to how its files are had."""
+
+
+def how_to_get(path: Path) -> str:
+    """Return the end of a complaint that a file is missing: how to have it, if it is one that a tutorial reads."""
+    for folder in path.parents:
+        if folder.name in SOURCES and folder.parent.name == "datasets":
+            out = "" if folder.parent == Path("datasets") else f" --out {folder.parent}"
+            return "; " + SOURCES[folder.name].format(out=out, folder=folder.parent)
+    return ""
 
 
 def short_name(stem: str) -> str:

@@ -189,16 +189,24 @@ def test_downloads_by_the_command_line(tmp_path: Path, capsys: pytest.CaptureFix
         assert "404" in refused(capsys, "download", "sample_A_20160501.hdf", *common)
 
 
-def test_an_archive_is_unpacked_into_a_folder_beside_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_archive_is_unpacked_into_the_folder_that_the_tutorial_reads(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as opened:
-        opened.writestr("im_A.h5", b"voxels")
+        opened.writestr("somewhere/im_A.h5", b"voxels")
     with serve(Behaviour({"cremi.zip": archive.getvalue()})) as url:
         for _ in range(2):  # the second time all of it is there
             assert main(["download", "corrected", "--out", str(tmp_path), "--url", url, "--trust-first"]) == 0
-    assert (tmp_path / "cremi" / "im_A.h5").read_bytes() == b"voxels"
-    assert {path.name for path in tmp_path.iterdir()} == {"cremi.zip", "cremi.zip.sha256", "cremi"}
-    assert "1 file(s) unpacked" in capsys.readouterr().out
+            assert (tmp_path / "corrected" / "im_A.h5").read_bytes() == b"voxels"
+        assert {path.name for path in tmp_path.iterdir()} == {"cremi.zip", "cremi.zip.sha256", "corrected"}
+        told = capsys.readouterr().out
+        assert "1 file(s) unpacked" in told
+        assert "0 file(s) unpacked; 1 were there already" in told
+        (tmp_path / "corrected" / "im_A.h5").write_bytes(b"mine")
+        assert main(["download", "corrected", "--out", str(tmp_path), "--url", url]) == 0
+    assert (tmp_path / "corrected" / "im_A.h5").read_bytes() == b"mine"
+    assert "im_A.h5 kept, which the archive does not hold like this" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
