@@ -117,7 +117,7 @@ def _open(config: VolumesConfig, key: str, role: Role, i: int) -> VolumeSource:
         return open_volume(location, role, config.resolution)
     except VolumeError as error:
         path, _ = split_location(location)
-        hint = "" if path.exists() else how_to_get(path)
+        hint = "" if os.path.exists(path) else how_to_get(path)
         raise VolumeError(f"{key}.{role}[{i}]: {error}{hint}") from error
 
 

@@ -131,7 +131,7 @@ def _scale(path: Path, source: VolumeSource) -> float:
     """Return what a probability of 1 is stored as; refuse what says, or shows by its type, that it is no prediction."""
     info, stated = source.info, read_attributes(path)
     remedy = "give the file test_<image>_prediction.h5 that test mode wrote"
-    content = stated.get("content", PROBABILITY)
+    content = str(stated.get("content", PROBABILITY))
     if content != PROBABILITY:
         raise VolumeError(f"{info.location} is no prediction of probabilities; it holds {content}: {remedy}")
     if info.channels != 1 or str(info.dtype) not in SAVED_TYPES:
