@@ -89,7 +89,7 @@ def plan_inference(config: Config) -> InferencePlan:
         profile=pick(PROFILES, window.blending, "inference.window.blending"),
         whole_plane=whole_plane,
         max_voxels=window.max_voxels,
-        factor=config.model.rsunet.total_factor,
+        factor=config.model.total_factor,
         pad=border.pad_size,
         pad_mode=border.pad_mode,
         beyond=window.padding_mode,

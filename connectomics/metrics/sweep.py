@@ -6,7 +6,7 @@ of each annotated voxel to the prediction (`nearest.py`) and the components (`fo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cc3d
@@ -77,6 +77,18 @@ def sweep_levels(
         rows = zip(thresholds, table.rows(), strict=True)
         swept += [SweptSetting(threshold, size, row) for threshold, row in rows]
     return swept
+
+
+def sweep_masks(levels: Levels, number: int, min_sizes: Sequence[int]) -> Iterator[Mask]:
+    """Yield the masks of a sweep in the order of `sweep_levels`: bool, (Z, Y, X).
+
+    Args:
+        levels: How many of the thresholds each voxel reaches, (Z, Y, X).
+        number: Of the thresholds.
+        min_sizes: Voxels that a component has at least.
+    """
+    for opened in open_levels(levels, list(min_sizes), SIZE_CONNECTIVITY):
+        yield from (opened > i for i in range(number))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
