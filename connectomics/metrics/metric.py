@@ -25,7 +25,7 @@ class Metric:
     unit: str = ""
     """Unit of its numbers: "nm", or nothing for a share."""
     parts: Mapping[str, str] = field(default_factory=dict)
-    """Of a score that is several numbers: those that tables show, with their titles. The first one stands for the
+    """Which numbers of a score that is several numbers tables show, with their titles. The first one stands for the
     score where a single number is wanted. Empty for a score that is one number."""
     curves: tuple[str, ...] = ()
     """Parts that tuning writes, under their own names, and draws beside the score."""

@@ -23,7 +23,7 @@ from connectomics.metrics.pair import Mask
 from connectomics.metrics.synapses import MatchRule, count_matches
 
 SIZE_CONNECTIVITY = 26
-"""Of the components whose size decides whether they stay; decoding has the same."""
+"""Connectivity of the components whose size decides whether they stay; decoding uses the same."""
 
 SCORES = ("cremi_distance", "adgt", "adf", "jaccard", "dice", "precision", "recall", "synapse_f1")
 """Names of the scores of a setting."""
@@ -115,7 +115,7 @@ class _Tally:
     predicted: NDArray[np.int64]
     """Voxels of the mask."""
     shared: NDArray[np.int64]
-    """Those that are annotated."""
+    """Voxels of the mask that are annotated."""
     truth: int
     """Annotated voxels."""
     to_truth_nm: NDArray[np.float64]
@@ -123,7 +123,7 @@ class _Tally:
     to_predicted_nm: NDArray[np.float64]
     """Sum of the distances of annotated voxels."""
     components: NDArray[np.int64]
-    """Of the mask."""
+    """Number of components of the mask."""
     matched: NDArray[np.int64]
     annotated: int
     """Annotated components."""

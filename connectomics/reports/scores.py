@@ -17,7 +17,7 @@ class ScoreTable:
     """Scores as text."""
 
     titles: list[str]
-    """Of the columns, without that of the volumes."""
+    """Titles of the columns, without that of the volumes."""
     rows: dict[str, list[str]]
     """Volume, and "mean" at the end, to its cells."""
     notes: list[str]
