@@ -10,6 +10,7 @@ from connectomics.lookup import pick
 from connectomics.metrics.cleft_distance import measure_cleft_distance
 from connectomics.metrics.labels import LabelPair
 from connectomics.metrics.metric import Metric, Score
+from connectomics.metrics.outcomes import synapse_detection
 from connectomics.metrics.overlap import dice, jaccard, precision, recall
 from connectomics.metrics.pair import MaskPair, UndefinedError
 from connectomics.metrics.polarity import detect_polarity
@@ -53,6 +54,17 @@ METRICS: Mapping[str, Metric] = {
     "dice": Metric(of_masks(dice), lower_is_better=False, swept=True),
     "precision": Metric(of_masks(precision), lower_is_better=False, figure="overlap", swept=True),
     "recall": Metric(of_masks(recall), lower_is_better=False, figure="overlap", swept=True),
+    "synapse_detection": Metric(
+        lambda pair, rule: synapse_detection(pair.masks, rule),
+        lower_is_better=False,
+        parts={
+            "f1": "detection F1",
+            "precision": "precision",
+            "recall": "recall",
+            "merged": "merged",
+            "split": "split",
+        },
+    ),
     "synapse_f1": Metric(lambda pair, rule: synapse_f1(pair.masks, rule), lower_is_better=False, swept=True),
     "polarity_f1": Metric(
         polarity_f1,
