@@ -31,9 +31,9 @@ class RejectSamplingConfig:
     """`data.dataloader.reject_sampling`: prefer patches with foreground."""
 
     size_thres: int = 0
-    """A patch with fewer foreground voxels than this is rejected ...; 0 is off."""
+    """A patch that holds fewer foreground voxels than this is rejected with probability `p`; 0 turns rejection off."""
     p: float = 0.0
-    """... with this probability, and drawn again; 0 is off."""
+    """Probability with which such a patch is rejected and another one drawn; 0 turns rejection off."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -50,7 +50,7 @@ class DataloaderConfig:
     use_preloaded_cache_train: bool = True
     """Hold the training volumes in memory (once, whatever the number of workers); false reads patches from disk."""
     use_preloaded_cache_val: bool = True
-    """The same for the validation volumes."""
+    """Hold the validation volumes in memory; false reads patches from disk."""
 
 
 @dataclass(kw_only=True, slots=True)

@@ -45,8 +45,9 @@ class EvaluationConfig:
     """Write `test_<image>_synapses.csv`, one row an object, also of volumes without labels; needs
     `inference.save_results`, and the labels of a volume in memory, some ten bytes a voxel."""
     min_iou: float = 0.5
-    """A predicted and an annotated synapse are the same one when their intersection over union is at least this ..."""
+    """A predicted and an annotated synapse are the same one if their intersection over union is at least this."""
     max_distance_nm: float | None = None
-    """... or when their centres lie no farther than this from each other, in nm; null goes by overlap alone."""
+    """Two synapses are also the same one if their centres lie no farther apart than this, in nm; null goes by overlap
+    alone."""
     connectivity: int = 26
     """Voxels of one synapse share a face (6), an edge (18) or a corner (26)."""

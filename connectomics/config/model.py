@@ -84,3 +84,8 @@ class ModelConfig:
     """Order of a tensor in memory; `benchmarks/README.md` has what each costs."""
     rsunet: RSUNetConfig = field(default_factory=RSUNetConfig)
     loss: LossConfig = field(default_factory=LossConfig)
+
+    @property
+    def total_factor(self) -> tuple[int, int, int]:
+        """What extents must be divisible by for the networks whose settings are here; 1 for those from elsewhere."""
+        return self.rsunet.total_factor if self.arch.type == "rsunet" else (1, 1, 1)

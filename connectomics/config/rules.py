@@ -64,7 +64,7 @@ def _as_many(stage: str, what: str) -> Rule:
 
 def _divisible(key: str) -> Rule:
     text = "divisible by model.rsunet.input_pooling times the product of model.rsunet.down_factors along (z, y, x)"
-    return Rule(key, text, lambda v, c: all(n % f == 0 for n, f in zip(v, c.model.rsunet.total_factor, strict=True)))
+    return Rule(key, text, lambda v, c: all(n % f == 0 for n, f in zip(v, c.model.total_factor, strict=True)))
 
 
 def _optional_slice(v: str | None, c: Config) -> bool:
@@ -187,7 +187,7 @@ RULES: tuple[Rule, ...] = (
          lambda v, c: v in ([], [1, 2])),
     Rule("inference.test_time_augmentation.rotation90_axes",
          "[] where the network is coarser along y than along x, or the other way round (model.rsunet.down_factors)",
-         lambda v, c: not v or c.model.rsunet.total_factor[1] == c.model.rsunet.total_factor[2]),
+         lambda v, c: not v or c.model.total_factor[1] == c.model.total_factor[2]),
     Rule("inference.test_time_augmentation.views_per_window", "null or at least 1", lambda v, c: v is None or v >= 1),
     Rule("inference.block_size", "null or two multiples of 250",
          lambda v, c: v is None or all(n > 0 and n % 250 == 0 for n in v)),

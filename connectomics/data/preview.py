@@ -22,7 +22,7 @@ Picture = NDArray[np.uint8]
 
 OUTLINE = (0, 165, 255)
 CHANNEL_OUTLINES = ((220, 50, 255), (255, 225, 0), (0, 200, 255))
-"""Of the channels of a target that has several, in their order: magenta, cyan, yellow."""
+"""Outline colours of the channels of a target that has several, in their order: magenta, cyan, yellow."""
 NOT_ANNOTATED = (200, 90, 60)
 MARK = (255, 200, 0)
 GAP = 6

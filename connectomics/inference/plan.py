@@ -27,11 +27,11 @@ class InferencePlan:
     overlap: float
     profile: Profile
     whole_plane: bool
-    """Whether windows are widened until they span the plane ..."""
+    """Whether windows are widened until they span the section plane."""
     max_voxels: int
-    """... or have this size ..."""
+    """Size that a widened window may have at most."""
     factor: ZYX
-    """... to extents that are divisible by this."""
+    """What the network needs an extent along (z, y, x) to be divisible by."""
     pad: ZYX
     """Voxels added on either side of a volume."""
     pad_mode: PadMode
@@ -47,7 +47,7 @@ class InferencePlan:
     ensemble: Literal["mean", "min", "max"]
     activations: ChannelActivations
     channels: int
-    """Of the prediction."""
+    """Number of channels of the prediction."""
 
     def grid(self, shape: ZYX) -> WindowGrid:
         """Return the windows of a volume of `shape`."""
@@ -89,7 +89,7 @@ def plan_inference(config: Config) -> InferencePlan:
         profile=pick(PROFILES, window.blending, "inference.window.blending"),
         whole_plane=whole_plane,
         max_voxels=window.max_voxels,
-        factor=config.model.rsunet.total_factor,
+        factor=config.model.total_factor,
         pad=border.pad_size,
         pad_mode=border.pad_mode,
         beyond=window.padding_mode,

@@ -37,7 +37,7 @@ class Look:
     """One view of one window of a row."""
 
     place: tuple[int, int]
-    """Of the window, in (y, x)."""
+    """Number of the window along (y, x)."""
     view: View
     is_last: bool
     """Whether it is the last view of its window."""

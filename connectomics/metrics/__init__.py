@@ -1,7 +1,17 @@
 """Floor 3: how good a prediction is; masks and ids in, numbers out."""
 
 from connectomics.metrics.labels import LabelPair
+from connectomics.metrics.metric import Metric
 from connectomics.metrics.pair import GridError, MaskPair, UndefinedError
 from connectomics.metrics.table import METRICS, mean_over_volumes, score_volume
 
-__all__ = ["METRICS", "GridError", "LabelPair", "MaskPair", "UndefinedError", "mean_over_volumes", "score_volume"]
+__all__ = [
+    "METRICS",
+    "GridError",
+    "LabelPair",
+    "MaskPair",
+    "Metric",
+    "UndefinedError",
+    "mean_over_volumes",
+    "score_volume",
+]

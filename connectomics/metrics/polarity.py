@@ -29,7 +29,7 @@ class MatchedSides:
     pre_iou: float | None
     """Intersection over union of the pre-synaptic sides; None where neither synapse has one."""
     post_iou: float | None
-    """The same of the post-synaptic sides."""
+    """Intersection over union of the post-synaptic sides; None where neither synapse has one."""
     right_way_round: bool
     """Whether each annotated side shares more voxels with the predicted side of its kind than with the other one."""
 
@@ -41,7 +41,7 @@ class PolarityDetection:
     synapses: SynapseDetection
     """Over their unions; an id is the number k of a synapse."""
     sides: tuple[MatchedSides, ...]
-    """Of each pair in `synapses.matched`."""
+    """How well the sides agree in each pair of `synapses.matched`."""
 
     @property
     def right_way_round(self) -> float | None:

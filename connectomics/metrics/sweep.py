@@ -6,7 +6,7 @@ of each annotated voxel to the prediction (`nearest.py`) and the components (`fo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cc3d
@@ -23,7 +23,7 @@ from connectomics.metrics.pair import Mask
 from connectomics.metrics.synapses import MatchRule, count_matches
 
 SIZE_CONNECTIVITY = 26
-"""Of the components whose size decides whether they stay; decoding has the same."""
+"""Connectivity of the components whose size decides whether they stay; decoding uses the same."""
 
 SCORES = ("cremi_distance", "adgt", "adf", "jaccard", "dice", "precision", "recall", "synapse_f1")
 """Names of the scores of a setting."""
@@ -79,6 +79,18 @@ def sweep_levels(
     return swept
 
 
+def sweep_masks(levels: Levels, number: int, min_sizes: Sequence[int]) -> Iterator[Mask]:
+    """Yield the masks of a sweep in the order of `sweep_levels`: bool, (Z, Y, X).
+
+    Args:
+        levels: How many of the thresholds each voxel reaches, (Z, Y, X).
+        number: Of the thresholds.
+        min_sizes: Voxels that a component has at least.
+    """
+    for opened in open_levels(levels, list(min_sizes), SIZE_CONNECTIVITY):
+        yield from (opened > i for i in range(number))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Annotation:
     """The annotated components."""
@@ -103,7 +115,7 @@ class _Tally:
     predicted: NDArray[np.int64]
     """Voxels of the mask."""
     shared: NDArray[np.int64]
-    """Those that are annotated."""
+    """Voxels of the mask that are annotated."""
     truth: int
     """Annotated voxels."""
     to_truth_nm: NDArray[np.float64]
@@ -111,7 +123,7 @@ class _Tally:
     to_predicted_nm: NDArray[np.float64]
     """Sum of the distances of annotated voxels."""
     components: NDArray[np.int64]
-    """Of the mask."""
+    """Number of components of the mask."""
     matched: NDArray[np.int64]
     annotated: int
     """Annotated components."""

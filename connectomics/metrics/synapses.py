@@ -71,13 +71,21 @@ class SynapseDetection:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Candidates:
-    """Pairs of components that may be the same synapse; indices count from 0; all arrays (N,)."""
+class ComponentPairs:
+    """Pairs of a predicted and an annotated component; indices count from 0; all arrays (N,)."""
 
     predicted: NDArray[np.int64]
     truth: NDArray[np.int64]
+    shared: NDArray[np.float64]
+    """Voxels that both hold."""
     iou: NDArray[np.float64]
     distance_nm: NDArray[np.float64]
+    """Between the centroids."""
+
+    def where(self, chosen: NDArray[np.bool_]) -> ComponentPairs:
+        """Return some of the pairs."""
+        parts = (self.predicted, self.truth, self.shared, self.iou, self.distance_nm)
+        return ComponentPairs(*(part[chosen] for part in parts))
 
 
 def detect_synapses(pair: MaskPair, rule: MatchRule | None = None) -> SynapseDetection:
@@ -128,9 +136,15 @@ def synapse_f1(pair: MaskPair, rule: MatchRule | None = None) -> float:
     return f1
 
 
-def _find_candidates(predicted: Components, truth: Components, rule: MatchRule) -> _Candidates:
+def _find_candidates(predicted: Components, truth: Components, rule: MatchRule) -> ComponentPairs:
     """Return the pairs that the rule allows."""
     return _allow(*_count_shared_voxels(predicted, truth), predicted, truth, rule)
+
+
+def find_joined(predicted: Components, truth: Components, rule: MatchRule) -> ComponentPairs:
+    """Return all pairs that share a voxel, and those whose centroids lie within the rule's distance."""
+    pairs = _measure_pairs(*_count_shared_voxels(predicted, truth), predicted, truth, rule)
+    return pairs.where((pairs.shared > 0) | _is_close(pairs, rule))
 
 
 def count_matches(
@@ -150,19 +164,30 @@ def count_matches(
 
 def _allow(
     keys: NDArray[np.int64], shared: NDArray[np.int64], predicted: Components, truth: Components, rule: MatchRule
-) -> _Candidates:
+) -> ComponentPairs:
     """Return the pairs that the rule allows, of those that overlap and, when it has a distance, all that are close."""
+    pairs = _measure_pairs(keys, shared, predicted, truth, rule)
+    return pairs.where((pairs.iou >= rule.min_iou) | _is_close(pairs, rule))
+
+
+def _measure_pairs(
+    keys: NDArray[np.int64], shared: NDArray[np.int64], predicted: Components, truth: Components, rule: MatchRule
+) -> ComponentPairs:
+    """Return the pairs that overlap and, when the rule has a distance, those that may be close."""
+    counts = shared.astype(np.float64)
     if rule.max_distance_nm is not None:
         close = _find_close(predicted, truth, rule.max_distance_nm)
         keys, where = np.unique(np.concatenate([keys, close]), return_inverse=True)
-        shared = np.bincount(where, weights=np.concatenate([shared, np.zeros(len(close))]), minlength=len(keys))
+        counts = np.bincount(where, weights=np.concatenate([counts, np.zeros(len(close))]), minlength=len(keys))
     p, t = np.divmod(keys, max(1, len(truth)))
-    iou = shared / (predicted.voxels[p] + truth.voxels[t] - shared)
+    iou = counts / (predicted.voxels[p] + truth.voxels[t] - counts)
     distance = np.linalg.norm(predicted.centroids_nm[p] - truth.centroids_nm[t], axis=1)
-    allowed = iou >= rule.min_iou
-    if rule.max_distance_nm is not None:
-        allowed |= distance <= rule.max_distance_nm
-    return _Candidates(p[allowed], t[allowed], iou[allowed], distance[allowed])
+    return ComponentPairs(p, t, counts, iou, distance)
+
+
+def _is_close(pairs: ComponentPairs, rule: MatchRule) -> NDArray[np.bool_]:
+    limit = -1.0 if rule.max_distance_nm is None else rule.max_distance_nm
+    return pairs.distance_nm <= limit
 
 
 def _count_shared_voxels(predicted: Components, truth: Components) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -189,7 +214,7 @@ def _find_close(predicted: Components, truth: Components, max_distance_nm: float
     return np.concatenate(keys)
 
 
-def _match(pairs: _Candidates, rule: MatchRule) -> NDArray[np.intp]:
+def _match(pairs: ComponentPairs, rule: MatchRule) -> NDArray[np.intp]:
     """Return which candidates are matched: the Hungarian method on the candidates alone.
 
     Each predicted component also has a stand-in of its own, at a cost above that of any set of true pairs, so that a

@@ -9,23 +9,17 @@ from typing import Any
 from connectomics.lookup import pick
 from connectomics.metrics.cleft_distance import measure_cleft_distance
 from connectomics.metrics.labels import LabelPair
+from connectomics.metrics.metric import Metric, Score
+from connectomics.metrics.outcomes import synapse_detection
 from connectomics.metrics.overlap import dice, jaccard, precision, recall
 from connectomics.metrics.pair import MaskPair, UndefinedError
 from connectomics.metrics.polarity import detect_polarity
 from connectomics.metrics.synapses import MatchRule, synapse_f1
 
-Score = float | dict[str, Any]
-"""A number, or named numbers, some of which may be None; finite, and ready for JSON."""
 
-Metric = Callable[[LabelPair, MatchRule], Score]
-"""Scores a prediction; the rule says which synapses are the same one, for metrics that match them.
-
-It raises UndefinedError, with the reason, where no number exists."""
-
-
-def of_masks(metric: Callable[[MaskPair], Score]) -> Metric:
-    """Return a metric that looks at the foreground alone."""
-    return lambda pair, rule: metric(pair.masks)
+def of_masks(score: Callable[[MaskPair], Score]) -> Callable[[LabelPair, MatchRule], Score]:
+    """Return the score of a metric that looks at the foreground alone."""
+    return lambda pair, rule: score(pair.masks)
 
 
 def cremi_distance(pair: MaskPair) -> dict[str, Any]:
@@ -48,17 +42,45 @@ def polarity_f1(pair: LabelPair, rule: MatchRule) -> dict[str, Any]:
 
 
 METRICS: Mapping[str, Metric] = {
-    "cremi_distance": of_masks(cremi_distance),
-    "jaccard": of_masks(jaccard),
-    "dice": of_masks(dice),
-    "precision": of_masks(precision),
-    "recall": of_masks(recall),
-    "synapse_f1": lambda pair, rule: synapse_f1(pair.masks, rule),
-    "polarity_f1": polarity_f1,
+    "cremi_distance": Metric(
+        of_masks(cremi_distance),
+        lower_is_better=True,
+        unit="nm",
+        parts={"score": "CREMI (nm)", "adgt": "ADGT (nm)", "adf": "ADF (nm)"},
+        curves=("adgt", "adf"),
+        swept=True,
+    ),
+    "jaccard": Metric(of_masks(jaccard), lower_is_better=False, figure="overlap", swept=True),
+    "dice": Metric(of_masks(dice), lower_is_better=False, swept=True),
+    "precision": Metric(of_masks(precision), lower_is_better=False, figure="overlap", swept=True),
+    "recall": Metric(of_masks(recall), lower_is_better=False, figure="overlap", swept=True),
+    "synapse_detection": Metric(
+        lambda pair, rule: synapse_detection(pair.masks, rule),
+        lower_is_better=False,
+        parts={
+            "f1": "detection F1",
+            "precision": "precision",
+            "recall": "recall",
+            "merged": "merged",
+            "split": "split",
+        },
+    ),
+    "synapse_f1": Metric(lambda pair, rule: synapse_f1(pair.masks, rule), lower_is_better=False, swept=True),
+    "polarity_f1": Metric(
+        polarity_f1,
+        lower_is_better=False,
+        parts={
+            "f1": "F1",
+            "precision": "precision",
+            "recall": "recall",
+            "right_way_round": "right way round",
+            "pre_iou": "pre IoU",
+            "post_iou": "post IoU",
+        },
+        needs_sides=True,
+    ),
 }
-
-NEED_SIDES = frozenset({"polarity_f1"})
-"""Metrics that mean something only where the ids of a synapse tell its two sides apart."""
+"""`evaluation.metrics` and `decoding.tuning.metric` to the metric."""
 
 
 def score_volume(
@@ -82,7 +104,7 @@ def score_volume(
     scores: dict[str, Any] = {}
     for name, metric in chosen.items():
         try:
-            scores[name] = metric(pair, rule or MatchRule())
+            scores[name] = metric.score(pair, rule or MatchRule())
         except UndefinedError as reason:
             scores |= _undefined(name, str(reason))
     return scores

@@ -3,18 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
 
 from connectomics.config.model import ModelConfig
+from connectomics.geometry import ZYX
 from connectomics.lookup import pick
 from connectomics.models.rsunet import RSUNet
 
-MODELS: Mapping[str, Callable[[ModelConfig], nn.Module]] = {
-    "rsunet": lambda config: RSUNet(config.in_channels, config.out_channels, config.rsunet),
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """One entry of `MODELS`: all in which one network differs from another."""
+
+    build: Callable[[ModelConfig], nn.Module]
+    """Builds the network: from images (B, `in_channels`, Z, Y, X) to logits (B, `out_channels`, Z, Y, X)."""
+    total_factor: Callable[[ModelConfig], ZYX] = lambda config: (1, 1, 1)
+    """Returns what the extent of an image must be divisible by, along (z, y, x)."""
+    settings: str | None = None
+    """Name of its own section of `model`, whose settings shape the weights; None for a network that has none."""
+
+
+MODELS: Mapping[str, Architecture] = {
+    "rsunet": Architecture(
+        build=lambda config: RSUNet(config.in_channels, config.out_channels, config.rsunet),
+        total_factor=lambda config: config.rsunet.total_factor,
+        settings="rsunet",
+    ),
 }
-"""`model.arch.type` to what builds the network."""
+"""`model.arch.type` to the network."""
 
 MEMORY_FORMATS: Mapping[str, torch.memory_format] = {
     "channels_last_3d": torch.channels_last_3d,
@@ -24,5 +44,27 @@ MEMORY_FORMATS: Mapping[str, torch.memory_format] = {
 
 def build_model(config: ModelConfig) -> nn.Module:
     """Build the network that `config.arch.type` names, its weights in the memory format of the settings."""
-    model = pick(MODELS, config.arch.type, "model.arch.type")(config)
+    model = pick_architecture(config).build(config)
     return model.to(memory_format=MEMORY_FORMATS[config.memory_format])
+
+
+def pick_architecture(config: ModelConfig) -> Architecture:
+    """Return the network that the settings name.
+
+    Raises:
+        ConfigError: If there is none of that name.
+    """
+    return pick(MODELS, config.arch.type, "model.arch.type")
+
+
+def shaping_settings(model: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that decide which weights there are and what they mean, by their keys below `model`.
+
+    Args:
+        model: The section `model` as plain values, such as a checkpoint holds it.
+    """
+    shaping = {"arch.type": model["arch"]["type"]} | {key: model[key] for key in ("in_channels", "out_channels")}
+    known = MODELS.get(model["arch"]["type"])
+    if known is None or known.settings is None:
+        return shaping
+    return shaping | {f"{known.settings}.{name}": value for name, value in model[known.settings].items()}

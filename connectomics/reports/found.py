@@ -28,7 +28,7 @@ class Found:
     labels: Labels
     """As they are scored, without the voxels that nobody annotated; (Z, Y, X)."""
     pair: LabelPair | None
-    """The same beside the annotated ones; None without a label."""
+    """The labels beside the annotated ones; None without a label."""
     probability: Iterable[Sections]
     """The prediction, (C, n, Y, X), section by section, in order and in whole planes."""
     foreground: Callable[[NDArray[np.float32]], NDArray[np.float32]]

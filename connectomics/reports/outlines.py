@@ -32,7 +32,7 @@ class Outline:
     """One object, or one part of it, in one section."""
 
     id: int
-    """Of the object, from 1."""
+    """Id of the object, from 1."""
     path: str
     """As in the `d` of an SVG path, with `UNITS` units to a voxel."""
     part: int = 0
@@ -44,7 +44,7 @@ class Arrow:
     """Where one object points in one section."""
 
     id: int
-    """Of the object, from 1."""
+    """Id of the object, from 1."""
     path: str
     """Like that of an outline."""
 

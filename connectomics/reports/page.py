@@ -29,7 +29,7 @@ class ReportHead:
 
     title: str
     facts: Mapping[str, str]
-    """Named in the order of the page: checkpoint, step, time, ..."""
+    """Facts such as checkpoint, step and time, by name, in the order of the page."""
     threshold: float
     """That made the masks."""
     classes: tuple[str, ...] = ()

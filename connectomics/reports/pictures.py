@@ -14,19 +14,19 @@ from numpy.typing import NDArray
 from connectomics.geometry import ZYX
 
 LONGEST_SIDE = 900
-"""Of a raw picture, in pixels; smaller sections are shown as they are."""
+"""Longest side of a raw picture, in pixels; smaller sections are shown as they are."""
 
 MAX_PIXELS = 300_000_000
-"""Of all raw pictures of a page: almost three volumes of 125 sections at `LONGEST_SIDE`; more are scaled down."""
+"""Pixels of all raw pictures of a page: almost three volumes of 125 sections; more pictures are scaled down."""
 
 QUALITY = 60
-"""Of the JPEG; the noise of micrographs takes about 0.2 bytes a pixel."""
+"""JPEG quality; the noise of micrographs takes about 0.2 bytes a pixel."""
 
 PROBABILITY_SIDE = 450
 """Longest side of a picture of probabilities, in pixels."""
 
 LEVELS = 16
-"""Of probability that the picture tells apart; the lowest is transparent."""
+"""Levels of probability that the picture tells apart; the lowest is transparent."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from connectomics.volumes.labels import label_ids
 from connectomics.volumes.source import VolumeSource
 
 SLAB_BYTES = 128 * 2**20
-"""Of voxels read at once: some sections, since files are compressed in chunks of several."""
+"""Bytes of voxels that are read at once: several sections, since a file's chunks hold several."""
 
 MAX_LISTED = 1000
 """Mistakes that a page lists for a volume, the largest ones."""

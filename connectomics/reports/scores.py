@@ -9,18 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-PARTS: Mapping[str, Mapping[str, str]] = {
-    "cremi_distance": {"score": "CREMI (nm)", "adgt": "ADGT (nm)", "adf": "ADF (nm)"},
-    "polarity_f1": {
-        "f1": "F1",
-        "precision": "precision",
-        "recall": "recall",
-        "right_way_round": "right way round",
-        "pre_iou": "pre IoU",
-        "post_iou": "post IoU",
-    },
-}
-"""Metrics that have several numbers: which of them the table shows, and under which title."""
+from connectomics.metrics import METRICS
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +17,7 @@ class ScoreTable:
     """Scores as text."""
 
     titles: list[str]
-    """Of the columns, without that of the volumes."""
+    """Titles of the columns, without that of the volumes."""
     rows: dict[str, list[str]]
     """Volume, and "mean" at the end, to its cells."""
     notes: list[str]
@@ -49,8 +38,8 @@ def tabulate_scores(scores: Mapping[str, Any]) -> ScoreTable:
         for key, reason in row.items()
         if key.endswith("_undefined")
     ]
-    cells = {name: [_cell(row, metric, part) for metric, part in columns] for name, row in rows.items()}
-    return ScoreTable([_title(metric, part) for metric, part in columns], cells, notes)
+    cells = {name: [_cell(row, column) for column in columns] for name, row in rows.items()}
+    return ScoreTable([column.title for column in columns], cells, notes)
 
 
 def print_scores(console: Console, scores: Mapping[str, Any]) -> None:
@@ -74,24 +63,25 @@ def print_scores(console: Console, scores: Mapping[str, Any]) -> None:
         console.print(note, markup=False)
 
 
-def _columns(rows: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str | None]]:
-    metrics = [key for row in rows.values() for key in row if not key.endswith("_undefined")]
-    columns: list[tuple[str, str | None]] = []
-    for metric in dict.fromkeys(metrics):
-        columns += [(metric, part) for part in PARTS.get(metric, (None,))]
-    return columns
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """One number of a metric."""
+
+    metric: str
+    part: str | None
+    """Which of the numbers of a score; None of a score that is one."""
+    title: str
 
 
-def _title(metric: str, part: str | None) -> str:
-    return metric if part is None else PARTS[metric][part]
+def _columns(rows: Mapping[str, Mapping[str, Any]]) -> list[_Column]:
+    named = dict.fromkeys(key for row in rows.values() for key in row if not key.endswith("_undefined"))
+    return [_Column(name, part, title) for name in named for part, title in METRICS[name].columns(name).items()]
 
 
-def _cell(row: Mapping[str, Any], metric: str, part: str | None) -> str:
-    value = row.get(metric)
+def _cell(row: Mapping[str, Any], column: _Column) -> str:
+    value = row.get(column.metric)
     if isinstance(value, Mapping):
-        value = value.get(part or "score")
-    if isinstance(value, Mapping):
-        value = None
+        value = value.get(column.part)
     if value is None:
         return "undefined"
-    return f"{value:.2f}" if _title(metric, part).endswith("(nm)") else f"{value:.4g}"
+    return f"{value:.2f}" if METRICS[column.metric].unit == "nm" else f"{value:.4g}"

@@ -7,16 +7,11 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from connectomics.metrics import METRICS
 from connectomics.reports.charts import draw_group
 from connectomics.reports.thresholds import Curves
 
 STYLE = Path(__file__).parent / "template" / "report.css"
-
-GROUPS = (("cremi_distance", "adgt", "adf"), ("jaccard", "precision", "recall"), ("synapse_f1",))
-"""Scores that share a figure."""
-
-TITLES = {"cremi_distance": "CREMI (nm)", "adgt": "ADGT (nm)", "adf": "ADF (nm)"}
-"""Names of lines that are not those of the scores."""
 
 MOST_SIZES = 3
 """Lines of one figure that compares least sizes."""
@@ -52,7 +47,6 @@ def write_tuning(
     means: Sequence[Mapping[str, Any]],
     best: Mapping[str, Any],
     metric: str,
-    lower: bool,
 ) -> str:
     """Return the page, which needs nothing outside itself.
 
@@ -62,7 +56,6 @@ def write_tuning(
         means: The same, averaged over the volumes.
         best: The row of `means` that was chosen.
         metric: The score that decided.
-        lower: Whether a low score is good.
     """
     return PAGE.format(
         title=escape(f"{name}: thresholds and least sizes"),
@@ -71,7 +64,7 @@ def write_tuning(
         metric=escape(metric),
         threshold=best["threshold"],
         min_size=best["min_size"],
-        table=_table(means, best, metric, lower),
+        table=_table(means, best, metric),
         charts="\n".join(_charts(rows, means, best, metric)),
     )
 
@@ -93,25 +86,31 @@ def _charts(
                 by_size.setdefault(row["threshold"], {})[f"size {row['min_size']}"] = row[metric]
         names = [f"size {one}" for one in sorted(sizes)]
         drawn.append(draw_group(f"{what}, {metric}", by_size, names, used))
-    named = [score for score in means[0] if score not in ("threshold", "min_size")]
-    groups = [[score for score in group if score in named] for group in GROUPS]
-    groups += [[score] for score in named if score not in sum(GROUPS, start=())]
-    for group in (group for group in groups if group):
-        lines = [TITLES.get(score, score) for score in group]
-        drawn.append(draw_group(f"{what}, min_size {size}", _curves(means, size, group), lines, used))
+    for lines in _figures(means[0]):
+        drawn.append(draw_group(f"{what}, min_size {size}", _curves(means, size, lines), list(lines.values()), used))
     if len(rows) > 1:
-        lines = [TITLES.get(metric, metric)]
+        lines = {metric: METRICS[metric].lines(metric)[metric]}
         for volume, own in rows.items():
-            drawn.append(draw_group(f"{volume}, min_size {size}", _curves(own, size, [metric]), lines, used))
+            drawn.append(draw_group(f"{volume}, min_size {size}", _curves(own, size, lines), [*lines.values()], used))
     return drawn
 
 
-def _curves(rows: Sequence[Mapping[str, Any]], size: int, names: Sequence[str]) -> Curves:
+def _figures(row: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return the figures that a row's scores are drawn in: of each, the names of its lines with their titles."""
+    figures: dict[str, dict[str, str]] = {}
+    for name in (name for name in row if name in METRICS):
+        metric = METRICS[name]
+        lines = {line: title for line, title in metric.lines(name).items() if line in row}
+        figures.setdefault(metric.figure or name, {}).update(lines)
+    return list(figures.values())
+
+
+def _curves(rows: Sequence[Mapping[str, Any]], size: int, lines: Mapping[str, str]) -> Curves:
     own = [row for row in rows if row["min_size"] == size]
-    return {row["threshold"]: {TITLES.get(name, name): row[name] for name in names} for row in own}
+    return {row["threshold"]: {title: row[name] for name, title in lines.items()} for row in own}
 
 
-def _table(means: Sequence[Mapping[str, Any]], best: Mapping[str, Any], metric: str, lower: bool) -> str:
+def _table(means: Sequence[Mapping[str, Any]], best: Mapping[str, Any], metric: str) -> str:
     """Return the best row of each least size."""
     names = list(means[0])
     head = "".join(f"<th scope=col>{escape(name)}</th>" for name in names)
@@ -119,7 +118,7 @@ def _table(means: Sequence[Mapping[str, Any]], best: Mapping[str, Any], metric: 
     for size in sorted(dict.fromkeys(row["min_size"] for row in means)):
         scored = [row for row in means if row["min_size"] == size and row[metric] is not None]
         if scored:
-            top = (min if lower else max)(scored, key=lambda row: row[metric])
+            top = (min if METRICS[metric].lower_is_better else max)(scored, key=lambda row: row[metric])
             kind = ' class="mean"' if size == best["min_size"] else ""
             cells = "".join(f"<td>{_cell(top[name])}</td>" for name in names)
             body.append(f"<tr{kind}>{cells}</tr>")

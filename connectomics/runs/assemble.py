@@ -19,8 +19,7 @@ from connectomics.inference.blend import PROFILES
 from connectomics.lookup import pick, suggest
 from connectomics.losses import Criterion
 from connectomics.metrics import METRICS
-from connectomics.metrics.table import NEED_SIDES
-from connectomics.models import MODELS
+from connectomics.models import pick_architecture
 from connectomics.training.optimizers import OPTIMIZERS, SCHEDULERS
 from connectomics.volumes.labelled import LabelledSource
 
@@ -35,7 +34,7 @@ def check_names(configs: Mapping[str, Config]) -> None:
         ConfigError: If one is unknown; the message names the setting and the close match.
     """
     for config in configs.values():
-        pick(MODELS, config.model.arch.type, "model.arch.type")
+        pick_architecture(config.model)
         target = build_target(config.data.target)
         Criterion(config.model.loss, config.model.out_channels, target.num_channels)
         pick(OPTIMIZERS, config.optimization.optimizer.name, "optimization.optimizer.name")
@@ -43,8 +42,8 @@ def check_names(configs: Mapping[str, Config]) -> None:
         pick(PROFILES, config.inference.window.blending, "inference.window.blending")
         _check_channels(config, target)
         for name in config.evaluation.metrics:
-            pick(METRICS, name, "evaluation.metrics")
-            if name in NEED_SIDES and not pick_decoder(config.decoding).classes:
+            metric = pick(METRICS, name, "evaluation.metrics")
+            if metric.needs_sides and not pick_decoder(config.decoding).classes:
                 raise ConfigError(
                     f"evaluation.metrics is {name!r}, which compares the sides of synapses; decoding.name is "
                     f"{config.decoding.name!r}, which tells none apart"

@@ -16,7 +16,6 @@ from connectomics.files import write_text
 from connectomics.lookup import pick
 from connectomics.metrics import METRICS, mean_over_volumes, score_volume
 from connectomics.metrics.synapses import MatchRule
-from connectomics.metrics.table import NEED_SIDES
 from connectomics.reports.scores import print_scores
 from connectomics.runs.console import console
 from connectomics.runs.foreign import Reading, pair_files
@@ -98,7 +97,9 @@ def _score_all(
     """Return the scores of every pair that can be compared, and why the others cannot."""
     rule = MatchRule(args.min_iou, args.max_distance_nm, args.connectivity)
     spacing = tuple(args.resolution) if args.resolution else None
-    reading = Reading(args.threshold, args.channel, spacing, needs_sides=not NEED_SIDES.isdisjoint(args.metrics))
+    reading = Reading(
+        args.threshold, args.channel, spacing, needs_sides=any(METRICS[name].needs_sides for name in args.metrics)
+    )
     scores: dict[str, dict[str, Any]] = {}
     failed: dict[str, str] = {}
     for name, prediction, label, mask in pairs:

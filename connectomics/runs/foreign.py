@@ -32,7 +32,7 @@ class Reading:
     threshold: float | None = None
     """From which probability on a voxel is predicted; None is 0.5 for probabilities, and nothing for masks and ids."""
     channel: int | None = None
-    """Of a prediction with several, from 0."""
+    """Which channel of a prediction with several is scored, from 0."""
     spacing_nm: Spacing | None = None
     """Voxel size along (z, y, x) of files that do not state theirs."""
     needs_sides: bool = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from itertools import product
@@ -13,9 +13,9 @@ import numpy as np
 from connectomics.config import Config
 from connectomics.decoding import Decoder, pick_decoder
 from connectomics.inference import Sections
-from connectomics.metrics import LabelPair, score_volume
+from connectomics.metrics import METRICS, LabelPair, score_volume
 from connectomics.metrics.levels import measure_levels
-from connectomics.metrics.sweep import sweep_levels
+from connectomics.metrics.sweep import sweep_levels, sweep_masks
 from connectomics.runs.predict import predict_sections
 from connectomics.runs.score import match_rule, read_truth
 from connectomics.runs.trained import Trained
@@ -23,9 +23,6 @@ from connectomics.volumes.labelled import LabelledSource, measure_image
 
 Row = dict[str, Any]
 """`threshold`, `min_size`, and the scores by name, None where one is undefined; ready for JSON."""
-
-MAIN_PARTS = ("score", "f1")
-"""Of a score that is several numbers, the one that stands for it."""
 
 
 def list_thresholds(config: Config) -> list[float]:
@@ -64,7 +61,12 @@ def _sweep_levels(volume: LabelledSource, predicted: Iterator[Sections], decoder
     swept = sweep_levels(
         levels, truth.ids != 0, spacing, thresholds, sizes, match_rule(config), truth.annotated
     )  # fmt: skip
-    return [{"threshold": one.threshold, "min_size": one.min_size, **one.scores} for one in swept]
+    rows = [{"threshold": one.threshold, "min_size": one.min_size, **one.scores} for one in swept]
+    if others := [name for name in _names(config) if not METRICS[name].swept]:
+        masks = sweep_masks(levels, len(thresholds), sizes)
+        for row, mask in zip(rows, masks, strict=True):
+            row |= _plain_scores(LabelPair(mask, truth.ids, spacing, truth.annotated), others, config)
+    return rows
 
 
 def _sweep_decoded(
@@ -76,18 +78,20 @@ def _sweep_decoded(
         whole[(slice(None), *sections.box.slices)] = sections.voxels
     truth, spacing = read_truth(volume, config.decoding), volume.image.info.spacing_nm
     assert spacing is not None
-    names = list(dict.fromkeys([*config.evaluation.metrics, config.decoding.tuning.metric]))
     rows = []
     for size, threshold in product(config.decoding.tuning.min_sizes, list_thresholds(config)):
         setting = replace(config.decoding, threshold=threshold, min_size=size)
         pair = LabelPair(decoder.decode(whole, setting), truth.ids, spacing, truth.annotated)
-        scores = score_volume(pair, names, match_rule(config))
-        rows.append({"threshold": threshold, "min_size": size, **{name: _number(scores[name]) for name in names}})
+        rows.append({"threshold": threshold, "min_size": size, **_plain_scores(pair, _names(config), config)})
     return rows
 
 
-def _number(score: Any) -> float | None:
-    """Return the one number that stands for a score."""
-    if isinstance(score, dict):
-        return next(score[part] for part in MAIN_PARTS if part in score)
-    return score
+def _names(config: Config) -> list[str]:
+    """Return the metrics that the settings ask for, and the one that decides."""
+    return list(dict.fromkeys([*config.evaluation.metrics, config.decoding.tuning.metric]))
+
+
+def _plain_scores(pair: LabelPair, names: Sequence[str], config: Config) -> dict[str, float | None]:
+    """Return the numbers that stand for some metrics, scored as test mode does."""
+    scores = score_volume(pair, names, match_rule(config))
+    return {name: METRICS[name].number(scores[name]) for name in names}

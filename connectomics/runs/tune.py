@@ -18,7 +18,6 @@ from connectomics.errors import ConfigError, UserError
 from connectomics.files import write_text
 from connectomics.lookup import pick
 from connectomics.metrics import METRICS
-from connectomics.metrics.sweep import SCORES
 from connectomics.reports.durations import describe_seconds
 from connectomics.reports.tuning import write_tuning
 from connectomics.runs.console import quiet_libraries, say
@@ -28,8 +27,6 @@ from connectomics.runs.sweep import Row, sweep_volume
 from connectomics.runs.trained import begin, open_trained, require_checkpoint, try_volumes
 from connectomics.runs.tuning_volumes import tuning_volumes
 from connectomics.volumes.labelled import open_labelled
-
-LOWER_IS_BETTER = frozenset({"cremi_distance"})
 
 
 def tune(configs: Mapping[str, Config], checkpoint: Path | None, fast_dev_run: int = 0) -> RunFolder:
@@ -74,10 +71,10 @@ def check_deciding(config: Config) -> None:
         ConfigError: With the setting and the close match.
     """
     name, key = config.decoding.tuning.metric, "decoding.tuning.metric"
-    pick(METRICS, name, key)
-    if pick_decoder(config.decoding).by_threshold and name not in SCORES:
-        raise ConfigError(f"{key} is {name!r}; with decoding.name={config.decoding.name} it must be one of "
-                          f"{', '.join(score for score in SCORES if score in METRICS)}")  # fmt: skip
+    metric = pick(METRICS, name, key)
+    if metric.needs_sides and not pick_decoder(config.decoding).classes:
+        fitting = ", ".join(other for other, one in METRICS.items() if not one.needs_sides)
+        raise ConfigError(f"{key} is {name!r}; with decoding.name={config.decoding.name} it must be one of {fitting}")
 
 
 def average(rows: Mapping[str, Sequence[Row]]) -> list[Row]:
@@ -104,7 +101,7 @@ def choose_best(means: Sequence[Row], metric: str) -> Row:
             f"{metric} is undefined with every threshold: no voxel of a volume is predicted, or none is annotated; "
             "train longer, lower decoding.tuning.thresholds, or look at the labels of data.val"
         )
-    sign = 1 if metric in LOWER_IS_BETTER else -1
+    sign = 1 if METRICS[metric].lower_is_better else -1
     return min(scored, key=lambda row: (sign * row[metric], row["min_size"], row["threshold"]))
 
 
@@ -113,9 +110,9 @@ def _write(rows: Mapping[str, list[Row]], stamp: Mapping[str, Any], config: Conf
     metric, means = config.decoding.tuning.metric, average(rows)
     whole = {"volumes": rows, "mean": means, "decided_by": metric, "best": None, "stamp": stamp}
     write_text(run.sweep, json.dumps(whole, indent=1, allow_nan=False) + "\n")
-    best, lower = choose_best(means, metric), metric in LOWER_IS_BETTER
+    best, lower = choose_best(means, metric), METRICS[metric].lower_is_better
     write_text(run.sweep, json.dumps({**whole, "best": best}, indent=1, allow_nan=False) + "\n")
-    write_text(run.sweep_page, write_tuning(config.experiment_name, rows, means, best, metric, lower))
+    write_text(run.sweep_page, write_tuning(config.experiment_name, rows, means, best, metric))
     on = f"{len(means)} settings on {', '.join(rows)}"
     head = f"# The best of {on}: {metric} {best[metric]:.6g} ({'lower' if lower else 'higher'} is better).\n"
     settings = {"decoding": {"threshold": best["threshold"], "min_size": best["min_size"]}}

@@ -35,7 +35,7 @@ void main() { float p = normalized(); emitRGBA(vec4(%s, opacity * p)); }
 """Shader of probabilities: transparent where they are 0; its colour goes where `%s` stands."""
 
 HEAT_COLOR = "0.75 + 0.25 * p, 0.15 + 0.65 * p * p, 1.0"
-"""Of a single channel."""
+"""Colour of a single channel."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,7 +49,7 @@ class Layer:
     channel: int = 0
     """Which channel of a prediction."""
     classes: int = 1
-    """Of kind "classes": how many parts an object has; id n (k - 1) + c is part c of object k."""
+    """How many parts an object of kind "classes" has; id n (k - 1) + c is part c of object k."""
     color: int | None = None
     """Which of `CHANNEL_COLORS` a prediction has, that of its part; None has the colour of a single channel."""
 

@@ -16,6 +16,7 @@ from connectomics.config import Config, as_plain
 from connectomics.errors import CheckpointError
 from connectomics.files import write_whole
 from connectomics.lookup import suggest
+from connectomics.models import shaping_settings
 
 SETTINGS_KEY = "settings"
 EMA_KEY = "ema"
@@ -84,21 +85,14 @@ def require_same_model(checkpoint: Mapping[str, Any], settings: Mapping[str, Any
         CheckpointError: If a setting that shapes the network differs; the message names it and both values.
     """
     default, trained, wanted = (
-        _shaping(tree["model"]) for tree in (as_plain(Config()), checkpoint[SETTINGS_KEY], settings)
+        shaping_settings(tree["model"]) for tree in (as_plain(Config()), checkpoint[SETTINGS_KEY], settings)
     )
     for key, value in wanted.items():
-        if (before := trained.get(key, default[key])) != value:
+        if (before := trained.get(key, default.get(key))) != value:
             raise CheckpointError(
                 f"--checkpoint {path} was trained with model.{key}={before}, the settings say {value}; "
                 "use the settings of its run"
             )
-
-
-def _shaping(model: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings that decide which weights there are and what they mean."""
-    shaping = {"arch.type": model["arch"]["type"]}
-    shaping |= {key: model[key] for key in ("in_channels", "out_channels")}
-    return shaping | {f"rsunet.{name}": value for name, value in model["rsunet"].items()}
 
 
 def load_weights(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:

@@ -13,7 +13,7 @@ CHUNK = (9, 250, 250)
 """Extent of a chunk along (z, y, x), in voxels."""
 
 LEVEL = 1
-"""Of the compression; higher ones are slower and no smaller on probabilities."""
+"""Level of the compression; higher ones are slower, and probabilities get no smaller."""
 
 
 def chunk_shape(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -24,7 +24,7 @@ Fingerprint = Mapping[str, str]
 """What a prediction depends on, by name: "weights", "settings", "image", "code", ..."""
 
 ATTRIBUTE = "fingerprint"
-"""Of the finished dataset; holds the fingerprint as JSON."""
+"""Attribute of the finished dataset that holds the fingerprint as JSON."""
 
 
 @final

@@ -12,7 +12,7 @@ from connectomics.volumes.alignment.stack import copy_window
 from connectomics.volumes.challenge.prepared import Preparation
 
 WIDTH = 900
-"""Of one cut, in pixels, at most."""
+"""Largest width of one cut, in pixels."""
 
 SECTION_PX = 2
 """Height of a section, at least; a stack of few sections is stretched."""

@@ -33,7 +33,7 @@ JUMP_PX = 10
 """A section that moves further than this from the one before it is listed."""
 
 MOST_ROWS = 40
-"""Of the table on the screen; the file has all sections."""
+"""Largest number of rows of the table on the screen; the file has all sections."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ TILES = 3
 """Along each axis, at most; they spread over what both sections show."""
 
 LEAST_OVERLAP = 0.25
-"""Of each side of a section, that both must show."""
+"""Share of each side of a section that both must show."""
 
 COARSE_BAND = 0.12
 """Standard deviation of the Gaussian that weights the frequencies of coarse views, in cycles a pixel."""

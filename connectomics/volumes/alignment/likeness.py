@@ -19,9 +19,9 @@ class Likeness:
     table: ShiftTable
     box: Box
     before: list[float] = field(default_factory=list)
-    """Of each pair as imaged."""
+    """Likeness of each pair as imaged."""
     after: list[float] = field(default_factory=list)
-    """Of each pair once aligned."""
+    """Likeness of each pair once aligned."""
 
     def compare(self, z: int, stack: Stack) -> None:
         """Compare section z with the one before it."""

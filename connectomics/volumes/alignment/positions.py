@@ -15,7 +15,7 @@ HOLD = 1e-9
 """How far a section is trusted to lie where the one before it does: what holds the stack together, and no more."""
 
 ROUNDS = 30
-"""Of reweighting; the positions no longer move by then."""
+"""Rounds of reweighting; the positions no longer move by then."""
 
 TOLERANCE_PX = 3.0
 """What a displacement may contradict the others by; one that does so by much more does not count in the end."""

@@ -43,7 +43,7 @@ class SectionView:
     coarse: NDArray[np.float32]
     """Texture of the section made smaller, (Y / factor, X / factor)."""
     spectrum: NDArray[np.complex64]
-    """Of the coarse texture, faded out towards its borders."""
+    """Spectrum of the coarse texture, faded out towards its borders."""
     factor: int
     """Pixels of the section along a pixel of the coarse view."""
     contrast: float

@@ -32,7 +32,7 @@ class Preparation:
     """How a volume is aligned, and which part of it is written."""
 
     table: ShiftTable
-    """Of every section as imaged."""
+    """Shifts of every section as imaged."""
     box: Box
     """The labelled voxels, of the volume as imaged."""
     origin: ZYX

@@ -1,0 +1,51 @@
+"""What a metric is: one record, which the scores, the tables, the pages and the tuning all go by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from connectomics.metrics.labels import LabelPair
+from connectomics.metrics.synapses import MatchRule
+
+Score = float | dict[str, Any]
+"""A number, or named numbers, some of which may be None; finite, and ready for JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One entry of `METRICS`: how a prediction is scored, and how the score is read."""
+
+    score: Callable[[LabelPair, MatchRule], Score]
+    """Scores a prediction; the rule says which synapses are the same one. Raises UndefinedError, with the reason, where
+    no number exists."""
+    lower_is_better: bool
+    """Whether a low score is a good one, as with a distance."""
+    unit: str = ""
+    """Unit of its numbers: "nm", or nothing for a share."""
+    parts: Mapping[str, str] = field(default_factory=dict)
+    """Which numbers of a score that is several numbers tables show, with their titles. The first one stands for the
+    score where a single number is wanted. Empty for a score that is one number."""
+    curves: tuple[str, ...] = ()
+    """Parts that tuning writes, under their own names, and draws beside the score."""
+    figure: str = ""
+    """Scores that name the same figure share one where they are drawn over the threshold; "" is a figure of its own."""
+    needs_sides: bool = False
+    """Whether it means something only where the ids of a synapse tell its two sides apart."""
+    swept: bool = False
+    """Whether `metrics.sweep` scores all thresholds at once; otherwise tuning scores each setting by itself."""
+
+    def number(self, score: Score | None) -> float | None:
+        """Return the one number that stands for a score; None where it is undefined."""
+        return score[next(iter(self.parts))] if isinstance(score, dict) else score
+
+    def columns(self, name: str) -> dict[str | None, str]:
+        """Return the parts that a table shows, with their titles; a score that is one number has the part None."""
+        return dict(self.parts) or {None: name}
+
+    def lines(self, name: str) -> dict[str, str]:
+        """Return the names under which tuning writes the score and its curves, with the titles of their lines."""
+        titles = iter(self.parts.values())
+        own = {name: next(titles, name)}
+        return own | {part: self.parts[part] for part in self.curves}

@@ -1,0 +1,133 @@
+"""What became of each synapse: found, poorly outlined, merged, split, missed or invented."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from connectomics.metrics.components import Components, label_components
+from connectomics.metrics.pair import MaskPair
+from connectomics.metrics.synapses import MatchRule, find_joined
+
+
+class Outcome(StrEnum):
+    """What became of a predicted or annotated object."""
+
+    FOUND = "found"
+    """One predicted object on one annotated one, alike in outline: a true positive."""
+    POORLY_OUTLINED = "poorly outlined"
+    """One on one, whose outlines agree less than the rule asks: a true positive of detection, shown apart."""
+    MERGED = "merged"
+    """One predicted object over several annotated ones, all of which count as detected."""
+    SPLIT = "split"
+    """Several predicted objects on one annotated one, which is detected once; none of them is a false positive."""
+    MISSED = "missed"
+    """An annotated object that nothing predicted touches: a false negative."""
+    INVENTED = "invented"
+    """A predicted object that touches nothing annotated: a false positive."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcomes:
+    """What became of every object of a prediction and of an annotation.
+
+    Attributes:
+        predicted: Of component `i + 1` of the prediction, its outcome, (P,).
+        annotated: Of component `i + 1` of the annotation, its outcome, (A,).
+        partner: Of each predicted component, the index (id less 1) of the annotated one that it shares most voxels
+            with, or lies closest to where it shares none; -1 without any, (P,).
+    """
+
+    predicted: NDArray[np.object_]
+    annotated: NDArray[np.object_]
+    partner: NDArray[np.int64]
+
+    @property
+    def precision(self) -> float | None:
+        """Share of the predicted objects that are joined with an annotated one; None when nothing is predicted."""
+        return _share(self.predicted != Outcome.INVENTED)
+
+    @property
+    def recall(self) -> float | None:
+        """Share of the annotated objects that are joined with a predicted one; None when nothing is annotated."""
+        return _share(self.annotated != Outcome.MISSED)
+
+    @property
+    def f1(self) -> float | None:
+        """Harmonic mean of precision and recall; 0 where either is 0 or does not exist, None where neither exists."""
+        precision, recall = self.precision, self.recall
+        if precision is None and recall is None:
+            return None
+        return 2 * precision * recall / (precision + recall) if precision and recall else 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry `synapse_detection` of `metrics.json`.
+
+        `merged` counts the predicted objects that lie over several annotated ones, `split` the annotated objects that
+        several predicted ones lie on.
+        """
+        return {
+            "f1": self.f1,
+            "precision": self.precision,
+            "recall": self.recall,
+            "predicted": len(self.predicted),
+            "annotated": len(self.annotated),
+            "found": int(np.count_nonzero(self.annotated == Outcome.FOUND)),
+            "poorly_outlined": int(np.count_nonzero(self.annotated == Outcome.POORLY_OUTLINED)),
+            "merged": int(np.count_nonzero(self.predicted == Outcome.MERGED)),
+            "split": int(np.count_nonzero(self.annotated == Outcome.SPLIT)),
+            "missed": int(np.count_nonzero(self.annotated == Outcome.MISSED)),
+            "invented": int(np.count_nonzero(self.predicted == Outcome.INVENTED)),
+        }
+
+
+def judge_outcomes(predicted: Components, truth: Components, rule: MatchRule) -> Outcomes:
+    """Tell what became of each component.
+
+    Components are joined wherever they share a voxel, or where their centres lie within `rule.max_distance_nm`. In a
+    chain, where an annotated object is both covered by a merger and split, it counts as merged.
+
+    Args:
+        predicted: The predicted components; `shared` holds the voxels that are annotated too.
+        truth: The annotated ones, likewise.
+        rule: Which outlines are alike (`min_iou`), and how close centres are joined.
+    """
+    joined = find_joined(predicted, truth, rule)
+    over = np.bincount(joined.predicted, minlength=len(predicted))  # annotated objects that each predicted one joins
+    under = np.bincount(joined.truth, minlength=len(truth))
+    merges, splits = over[joined.predicted] > 1, under[joined.truth] > 1
+    plain = np.where(joined.iou >= rule.min_iou, Outcome.FOUND, Outcome.POORLY_OUTLINED).astype(object)
+    word = np.where(merges, Outcome.MERGED, np.where(splits, Outcome.SPLIT, plain)).astype(object)
+    of_predicted = np.full(len(predicted), Outcome.INVENTED, object)
+    of_truth = np.full(len(truth), Outcome.MISSED, object)
+    of_predicted[joined.predicted] = word
+    of_truth[joined.truth] = word
+    of_truth[joined.truth[merges]] = Outcome.MERGED
+    partner = np.full(len(predicted), -1, np.int64)
+    best_last = np.lexsort((-joined.distance_nm, joined.iou, joined.shared))
+    partner[joined.predicted[best_last]] = joined.truth[best_last]
+    return Outcomes(of_predicted, of_truth, partner)
+
+
+def synapse_detection(pair: MaskPair, rule: MatchRule | None = None) -> dict[str, Any]:
+    """Return precision, recall and F1 of detection by overlap, with the counts of every outcome.
+
+    Detection asks whether a synapse was found at all: a thin cleft whose outline is off by two pixels on each side
+    overlaps by an IoU of 0.4 only, and is detected. `synapse_f1` is the strict counterpart.
+
+    Raises:
+        UndefinedError: If both masks are empty.
+    """
+    pair.require_either()
+    rule = rule or MatchRule()
+    predicted = label_components(pair.predicted, pair.truth, pair.spacing_nm, rule.connectivity)
+    truth = label_components(pair.truth, pair.predicted, pair.spacing_nm, rule.connectivity)
+    return judge_outcomes(predicted, truth, rule).to_json()
+
+
+def _share(joined: NDArray[np.bool_]) -> float | None:
+    return float(joined.mean()) if len(joined) else None
