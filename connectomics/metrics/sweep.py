@@ -177,7 +177,7 @@ def _sum_distances(opened: Sequence[Levels], truth: Mask, spacing_nm: Spacing, n
     """Sum, for each least size and threshold, the distances of predicted voxels to the truth, in nm, (S, T)."""
     sums = np.zeros((len(opened), number + 1))
     if truth.any():
-        distances = TargetDistances(truth, spacing_nm)
+        distances = TargetDistances(truth, spacing_nm, np.maximum.reduce(opened) > 0)
         for z in range(len(truth)):
             layers = [one[z].reshape(-1) for one in opened]
             pixels = np.flatnonzero(np.maximum.reduce(layers))

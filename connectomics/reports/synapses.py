@@ -141,7 +141,7 @@ def _nearest_nm(
     """Return how far the nearest voxel of `truth` is from the nearest voxel of each object, (N,); None without any."""
     if not truth.any():
         return None
-    distances, nearest = TargetDistances(truth, spacing_nm), np.full(number + 1, np.inf)
+    distances, nearest = TargetDistances(truth, spacing_nm, ids != 0), np.full(number + 1, np.inf)
     for z, section in enumerate(ids):
         pixels = np.flatnonzero(section)
         np.minimum.at(nearest, section.reshape(-1)[pixels], distances.squared(z, pixels))

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from connectomics.metrics import GridError, LabelPair, MaskPair, UndefinedError, score_volume, sections
+from connectomics.metrics import GridError, LabelPair, MaskPair, UndefinedError, distance, score_volume
 from connectomics.metrics.cleft_distance import measure_cleft_distance
-from connectomics.metrics.distance import find_extent, measure_distances
+from connectomics.metrics.distance import TargetDistances, find_border, find_extent, measure_distances
 from connectomics.volumes.labels import CREMI_BACKGROUND, split_clefts
 
 CASES = json.loads((Path(__file__).parent / "cremi_cases.json").read_text())["cases"]
@@ -160,12 +160,44 @@ def test_excluded_voxels_count_as_if_neither_mask_held_them() -> None:
     )
 
 
-def test_few_sections_in_memory_give_the_same_distances(monkeypatch: pytest.MonkeyPatch) -> None:
-    rng = np.random.default_rng(9)
-    predicted, truth = rng.random((2, 40, 15, 15)) < 0.002
-    roomy = measure_cleft_distance(MaskPair(predicted, truth, (4, 40, 40)))
-    monkeypatch.setattr(sections, "MEMORY_BYTES", 0)
-    assert measure_cleft_distance(MaskPair(predicted, truth, (4, 40, 40))) == roomy
+@pytest.mark.parametrize("spacing", SPACINGS)
+@pytest.mark.parametrize("seed", range(6))
+def test_both_ways_to_measure_give_the_same_distances(
+    spacing: tuple[float, ...], seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predicted, truth = draw_masks(np.random.default_rng(seed), largest=14)
+    by_tree = measure_distances(predicted, truth, spacing)
+    monkeypatch.setattr(distance, "suits_tree", lambda outside, border, voxels: False)
+    transformed = TargetDistances(truth, spacing, predicted)
+    by_transform = measure_distances(predicted, truth, spacing)
+    lengths = [np.repeat(one.lengths_nm, one.counts) for one in (by_tree, by_transform)]
+    if transformed.is_whole:
+        np.testing.assert_array_equal(*lengths)
+    np.testing.assert_allclose(*lengths, rtol=3e-6)
+    assert by_transform.mean() == pytest.approx(by_tree.mean(), rel=1e-7)
+    assert by_transform.count_farther_than(50) == by_tree.count_farther_than(50)
+
+
+@pytest.mark.parametrize("shape", [(20, 300, 300), (1, 1, 4000), (40, 12, 900)])
+def test_a_large_transform_is_exact_to_the_last_corner(shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distance, "suits_tree", lambda outside, border, voxels: False)
+    targets = np.zeros(shape, bool)
+    targets[0, 0, 0] = targets[-1, 0, shape[2] // 3] = True
+    everything = np.ones(shape, bool)
+    distances = TargetDistances(targets, (40, 4, 4), everything)
+    y, x = (axis.reshape(-1) for axis in np.indices(shape[1:]))
+    for z in range(shape[0]):
+        expected = np.minimum(100 * z**2 + y**2 + x**2, 100 * (shape[0] - 1 - z) ** 2 + y**2 + (x - shape[2] // 3) ** 2)
+        np.testing.assert_array_equal(distances.squared(z, np.arange(y.size)), expected)
+
+
+def test_few_far_voxels_go_to_the_tree_and_many_to_the_transform() -> None:
+    truth, far = np.zeros((2, 30, 300, 300), bool)
+    truth[:, 10:290, 10:70] = True
+    far[:, 290:297, 290:297] = True
+    assert TargetDistances(truth, (40, 4, 4), far).uses_tree
+    assert not TargetDistances(truth, (40, 4, 4), ~truth).uses_tree
+    assert len(find_border(truth)) == 30 * 2 * (280 + 58)
 
 
 @pytest.mark.parametrize(
