@@ -34,19 +34,28 @@ class Origins:
     def __init__(self, source: str) -> None:
         self._source = source
         self._places: dict[str, str] = {}
+        self._references: dict[str, str] = {}
 
     def note(self, key: str, place: str) -> None:
         """Record that `key` was last set at `place`."""
         self._places[key] = place
 
+    def note_reference(self, key: str, text: str, place: str) -> None:
+        """Record that the value of `key` came by the reference `text` from a setting that was written at `place`."""
+        self._references[key] = f", {text} of {place},"
+
     def of(self, key: str) -> str:
         """Return the place of `key`, or of the closest section around it that was written."""
+        return self._first(key, self._places, f"{self._source}: {key}") + self._first(key, self._references, "", False)
+
+    def _first(self, key: str, noted: Mapping[str, str], otherwise: str, rest: bool = True) -> str:
+        """Return what was noted of `key`, or of the closest section around it, with the `rest` of the key."""
         near = key
         while near:
-            if near in self._places:
-                return self._places[near] + key[len(near) :]
-            near = near[:-1].rpartition(".")[0] if near.endswith("]") else near.rpartition(".")[0]
-        return f"{self._source}: {key}"
+            if near in noted:
+                return noted[near] + (key[len(near) :] if rest else "")
+            near = near[:-1].rpartition("[")[0] if near.endswith("]") else near.rpartition(".")[0]
+        return otherwise
 
 
 def convert(schema: type[S], tree: Any, key: str, origins: Origins) -> S:

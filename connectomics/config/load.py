@@ -8,18 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from connectomics.config.convert import Origins, convert
 from connectomics.config.decoding import DecodingConfig
 from connectomics.config.overrides import Assignment, parse_overrides
+from connectomics.config.references import resolve_references
 from connectomics.config.rules import check
 from connectomics.config.schema import STAGES, Config
+from connectomics.config.yaml_file import Tree, read_tree, read_with_bases
 from connectomics.errors import ConfigError
-from connectomics.lookup import suggest
-
-Tree = dict[str, Any]
 
 
 def load_config(path: Path, overrides: Sequence[str] = (), mode: str = "train") -> Config:
@@ -36,8 +33,9 @@ def load_configs(
 ) -> dict[str, Config]:
     """Return the settings of every mode, folded, typed and checked.
 
-    Later sources win: the schema's defaults, the file's top level, its `default` section, its section for the mode,
-    and the command line. An override without a stage in front (`system.num_gpus=4`) belongs to `mode`;
+    Later sources win: the schema's defaults, the files that the file names as `base`, the file's top level, its
+    `default` section, its section for the mode, and the command line. Then references to other settings are resolved.
+    An override without a stage in front (`system.num_gpus=4`) belongs to `mode`;
     `test.data.test.image=[...]` names its own stage.
 
     Args:
@@ -51,11 +49,11 @@ def load_configs(
         ConfigError: If the file cannot be read, a key is unknown, or a value breaks a rule; the message names the
             file or the command line, the full key, the rule, and a close match.
     """
-    trees = {str(file): _read_yaml(file) for file in (base, path) if file is not None}
+    trees = {name: tree for file in (base, path) if file is not None for name, tree in read_with_bases(file).items()}
     assignments = parse_overrides(overrides)
     if tuned is None:
         return {stage: _fold_stage(trees, assignments, stage, mode) for stage in STAGES}
-    last = _read_yaml(tuned, "--tuned")
+    last = read_tree(tuned, "--tuned")
     with_tuned = trees | {str(tuned): last}
     return {stage: _fold_stage(with_tuned if stage == mode else trees, assignments, stage, mode) for stage in STAGES}
 
@@ -66,7 +64,7 @@ def load_tuned(path: Path) -> DecodingConfig:
     Raises:
         ConfigError: As `load_configs`, and if the file chooses no threshold.
     """
-    tree = _read_yaml(path, "--tuned")
+    tree = read_tree(path, "--tuned")
     decoding = _fold_stage({str(path): tree}, (), "test", "test").decoding
     if "threshold" not in (tree.get("decoding") or {}):
         raise ConfigError(f"--tuned {path} holds no decoding.threshold; give the file that tune mode wrote")
@@ -91,32 +89,6 @@ def _without_tuples(value: Any) -> Any:
     return value
 
 
-def _read_yaml(path: Path, flag: str = "--config") -> Tree:
-    if not path.is_file():
-        siblings = [p.name for p in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
-        raise ConfigError(f"{flag} {path}: no such file{suggest(path.name, siblings)}")
-    try:
-        loaded = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-    except (yaml.YAMLError, OmegaConfBaseException, UnicodeDecodeError, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"{path} is not a YAML file of settings: {reason}") from error
-    if not isinstance(loaded, dict):
-        raise ConfigError(f"{path} is not a YAML file of settings: it must hold sections such as `default:`")
-    _refuse_interpolation(loaded, str(path))
-    return loaded  # type: ignore[return-value]
-
-
-def _refuse_interpolation(value: Any, place: str) -> None:
-    if isinstance(value, dict):
-        for name, item in value.items():
-            _refuse_interpolation(item, f"{place}: {name}" if ": " not in place else f"{place}.{name}")
-    elif isinstance(value, list):
-        for item in value:
-            _refuse_interpolation(item, place)
-    elif isinstance(value, str) and ("${" in value or value == "???"):
-        raise ConfigError(f"{place} is {value!r}; interpolation is not supported, write the value itself")
-
-
 def _fold_stage(trees: Mapping[str, Tree], assignments: Sequence[Assignment], stage: str, mode: str) -> Config:
     """Fold, type and check the settings of one stage; files are given by their names, later ones win."""
     folded = as_plain(Config())
@@ -125,6 +97,7 @@ def _fold_stage(trees: Mapping[str, Tree], assignments: Sequence[Assignment], st
         _fold_file(folded, tree, stage, source, origins)
     for prefix, segments, value in _that_concern(assignments, stage, mode):
         _assign(folded, segments, value, f"command line: {prefix}", origins)
+    resolve_references(folded, origins)
     config = convert(Config, folded, "", origins)
     for key, complaint in check(config):
         raise ConfigError(f"{origins.of(key)} {complaint}")

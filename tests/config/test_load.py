@@ -114,7 +114,7 @@ def test_a_slip_on_the_command_line_is_named_with_its_remedy(tmp_path: Path, ove
         ("test: {evaluation: {enabled: 3}}", "settings.yaml: test.evaluation.enabled is 3; it must be true or false"),
         ("model: {loss: {losses: [{weight: 2}]}}", "model.loss.losses[0] lacks the setting 'function'"),
         ("model: {loss: {losses: [{function: DiceLoss, wieght: 2}]}}", "did you mean 'weight'?"),
-        ('system: {seed: "${x}"}', "interpolation is not supported"),
+        ('system: {seed: "${x}"}', "settings.yaml: system.seed is '${x}'; x is no setting"),
         ("system: {seed: 1, seed: 2}", "duplicate key"),
         ("system: [1", "is not a YAML file of settings"),
         ("- 1", "must hold sections"),
