@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -11,6 +12,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from connectomics.errors import UserError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+NO_LOCKS = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.ENOSYS, errno.EINVAL)
+"""What a file system without locks answers."""
 
 
 @contextmanager
@@ -121,3 +130,95 @@ def is_running(pid: int) -> bool:
     except OSError:  # it belongs to somebody else
         return True
     return True
+
+
+@contextmanager
+def hold(lock: Path, what: str) -> Iterator[None]:
+    """Make sure that only one process works on something, by a lock file that exists as long as it does.
+
+    The lock is the operating system's (`flock`), so it ends with its process, however that ends; NFS and the parallel
+    file systems of clusters hand it on between machines. Where a file system has none, the file itself is the lock, and
+    what a killed process of another machine left must be removed by hand.
+
+    Args:
+        lock: The file; folders above it are made.
+        what: What is worked on, for the message.
+
+    Raises:
+        UserError: If another process holds it, or the file cannot be written.
+    """
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        handle = _take(lock, what)
+    except OSError as error:
+        raise UserError(f"{lock} cannot be written: {error.strerror or error}") from error
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            lock.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _take(lock: Path, what: str) -> int:
+    """Return the open lock file, locked, with this process named in it."""
+    while True:
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            if not _lock(handle) or _is_held_elsewhere(handle):
+                raise UserError(
+                    f"{what} is being worked on by {_holder(handle)}; wait for it, or stop it first (lock: {lock})"
+                )
+            if _is_same(handle, lock):  # else its holder removed it between the two calls
+                os.ftruncate(handle, 0)
+                os.pwrite(handle, f"{socket.gethostname()} {os.getpid()}\n".encode(), 0)
+                return handle
+        except BaseException:
+            os.close(handle)
+            raise
+        os.close(handle)
+
+
+def _lock(handle: int) -> bool:
+    """Return whether the lock could be taken; True as well where the file system has no locks."""
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        return error.errno in NO_LOCKS
+    return True
+
+
+def _is_held_elsewhere(handle: int) -> bool:
+    """Return whether the file names a process that may be alive, where only the file can tell."""
+    words = os.pread(handle, 1000, 0).decode(errors="replace").split()
+    if len(words) != 2 or not words[1].isdigit():
+        return False
+    if words[0] == socket.gethostname():
+        return int(words[1]) != os.getpid() and is_running(int(words[1])) and not _has_locks(handle)
+    return not _has_locks(handle)
+
+
+def _has_locks(handle: int) -> bool:
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _is_same(handle: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _holder(handle: int) -> str:
+    words = os.pread(handle, 1000, 0).decode(errors="replace").split()
+    return f"process {words[1]} on {words[0]}" if len(words) == 2 else "another process"
