@@ -24,6 +24,9 @@ class VolumesConfig:
     """Voxel size along (z, y, x), in nm; null takes what the files say. A file that says otherwise is refused."""
     crop: tuple[str, str, str] | None = None
     """The part of each volume that is used, as three slices along (z, y, x): `[":-20", ":", ":"]`; null is all."""
+    see_beyond_crop: bool = True
+    """Whether the network sees the grey values around the crop, never labels, where a patch or window reaches there,
+    and the whole volume is what grey values are measured on; false takes the crop as if nothing lay beyond it."""
 
 
 @dataclass(kw_only=True, slots=True)

@@ -94,7 +94,7 @@ class VolumesDataModule(pl.LightningDataModule):
         reject, pad = data.dataloader.reject_sampling, data.data_transform
         threshold = reject.size_thres if is_on(reject) else 0
         positions = [
-            find_positions(v.codes, data.dataloader.patch_size, pad.pad_size, pad.pad_mode, threshold)
+            find_positions(v.codes, data.dataloader.patch_size, pad.pad_size, pad.pad_mode, threshold, v.box)
             for v in cutter.volumes
         ]
         sampler = build_sampler([v.image.info.location for v in cutter.volumes], positions, reject)
@@ -104,13 +104,15 @@ class VolumesDataModule(pl.LightningDataModule):
     def _build_validation(self) -> ValidationPatches:
         dataloader = self.config.data.dataloader
         cutter = self._cutter("val", dataloader.use_preloaded_cache_val)
-        windows = [(i, at) for i, v in enumerate(cutter.volumes) for at in cover(v.shape, dataloader.patch_size)]
-        return ValidationPatches(cutter, spread(windows, dataloader.max_val_patches), dataloader.patch_size)
+        size = dataloader.patch_size
+        windows = [(i, v.place(at)) for i, v in enumerate(cutter.volumes) for at in cover(v.box.shape, size)]
+        return ValidationPatches(cutter, spread(windows, dataloader.max_val_patches), size)
 
     def _cutter(self, stage: str, preload: bool) -> PatchCutter:
-        transform = self.config.data.image_transform
+        transform, patch = self.config.data.image_transform, self.config.data.dataloader.patch_size
+        z, y, x = (size + pad for size, pad in zip(patch, self.config.data.data_transform.pad_size, strict=True))
         volumes: Sequence[LearningVolume] = [
-            open_learning_volume(source, self.target, transform, preload) for source in self._open(stage)
+            open_learning_volume(source, self.target, transform, preload, (z, y, x)) for source in self._open(stage)
         ]
         return PatchCutter(volumes, self.target, self.config.data.data_transform.pad_mode)
 
@@ -120,10 +122,11 @@ class VolumesDataModule(pl.LightningDataModule):
         opened = open_labelled(sections[stage], f"data.{stage}", self.config.model.in_channels, need_label=True)
         patch, pad = self.config.data.dataloader.patch_size, self.config.data.data_transform.pad_size
         for one in opened:
-            padded = tuple(n + 2 * p for n, p in zip(one.image.shape, pad, strict=True))
+            there = one.image if stage == "train" else one.seen  # where a patch of training, a window, has to fit
+            padded = tuple(n + 2 * p for n, p in zip(there.shape, pad, strict=True))
             if any(n < size for n, size in zip(padded, patch, strict=True)):
                 raise UserError(
-                    f"data.{stage}: {one.image.info.location} has shape {one.image.shape}, with "
+                    f"data.{stage}: {one.image.info.location} has shape {there.shape}, with "
                     f"data.data_transform.pad_size {padded}; a patch of data.dataloader.patch_size = {tuple(patch)} "
                     "does not fit: take smaller patches or a larger pad_size"
                 )

@@ -65,7 +65,9 @@ class Positions:
         return z + self.first[0], y + self.first[1], x + self.first[2]
 
 
-def find_positions(codes: VolumeSource, patch: ZYX, pad: ZYX, pad_mode: PadMode, size_thres: int) -> Positions:
+def find_positions(
+    codes: VolumeSource, patch: ZYX, pad: ZYX, pad_mode: PadMode, size_thres: int, within: Box | None = None
+) -> Positions:
     """Find where patches may lie, and count the foreground voxels in every one of them.
 
     The volume is read once, a few sections at a time; sums over a window slide along z.
@@ -76,11 +78,13 @@ def find_positions(codes: VolumeSource, patch: ZYX, pad: ZYX, pad_mode: PadMode,
         pad: By how much a patch may reach outside, at either side, along (z, y, x).
         pad_mode: What is there; with "constant" voxels that are not annotated.
         size_thres: From how many foreground voxels on a position counts as rich.
+        within: The box that patches reach out of by no more than `pad`; None is the volume.
     """
-    shape = tuple(n + 2 * p - size + 1 for n, p, size in zip(codes.shape, pad, patch, strict=True))
+    box = within or Box((0, 0, 0), codes.shape)
+    shape = tuple(n + 2 * p - size + 1 for n, p, size in zip(box.shape, pad, patch, strict=True))
     rich, poor = _RunCollector(), _RunCollector()
     largest = 0
-    for foreground, excluded in _window_sums(codes, patch, pad, pad_mode):
+    for foreground, excluded in _window_sums(codes, box, patch, pad, pad_mode):
         is_rich = np.greater_equal(foreground, size_thres)
         peak = foreground
         if excluded is None:
@@ -94,7 +98,8 @@ def find_positions(codes: VolumeSource, patch: ZYX, pad: ZYX, pad_mode: PadMode,
         rich.add(is_rich)
         poor.add(is_poor)
     z, y, x = shape
-    return Positions((-pad[0], -pad[1], -pad[2]), (z, y, x), rich.runs(), poor.runs(), largest)
+    first = box.start[0] - pad[0], box.start[1] - pad[1], box.start[2] - pad[2]
+    return Positions(first, (z, y, x), rich.runs(), poor.runs(), largest)
 
 
 class _RunCollector:
@@ -119,7 +124,7 @@ class _RunCollector:
 
 
 def _window_sums(
-    codes: VolumeSource, patch: ZYX, pad: ZYX, pad_mode: PadMode
+    codes: VolumeSource, box: Box, patch: ZYX, pad: ZYX, pad_mode: PadMode
 ) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32] | None]]:
     """Yield, for each z, the foreground voxels and the excluded voxels (None: none) of the windows there, (Y, X)."""
     kind = np.uint8 if patch[0] <= 255 else np.uint16
@@ -127,7 +132,7 @@ def _window_sums(
     foreground: NDArray | None = None
     excluded = 0
     held = 0
-    for section in _padded_sections(codes, pad, pad_mode):
+    for section in _padded_sections(codes, box, pad, pad_mode):
         is_excluded = (section == NOT_ANNOTATED).astype(kind)
         is_foreground = (section != BACKGROUND).astype(kind) - is_excluded
         entering = is_foreground, is_excluded if is_excluded.any() else None
@@ -153,21 +158,27 @@ def _sum_in_plane(plane: NDArray, patch: ZYX) -> NDArray[np.int32]:
     return sums[: plane.shape[0] - height + 1, : plane.shape[1] - width + 1]
 
 
-def _padded_sections(codes: VolumeSource, pad: ZYX, pad_mode: PadMode) -> Iterator[NDArray[np.uint8]]:
-    """Yield the sections of a padded volume, (Y, X)."""
-    z, y, x = codes.shape
-    order = inside_indices(-pad[0], z + pad[0], z, pad_mode)
+def _padded_sections(codes: VolumeSource, box: Box, pad: ZYX, pad_mode: PadMode) -> Iterator[NDArray[np.uint8]]:
+    """Yield the sections of a box of the volume, (Y, X), with what lies around it: `pad` voxels on either side."""
+    z = codes.shape[0]
+    first, stop = box.start[0] - pad[0], box.stop[0] + pad[0]
+    order = inside_indices(first, stop, z, pad_mode)
+    there = box.grown(pad, codes.shape)  # the rest lies outside the volume
+    missing = [
+        (a - box.start[axis] + pad[axis], box.stop[axis] + pad[axis] - b)
+        for axis, (a, b) in enumerate(zip(there.start, there.stop, strict=True))
+    ]
+    borders = (*missing[1], *missing[2])
     held = range(0)
     slab = np.empty((0, 0, 0), np.uint8)
-    for place, section in zip(range(-pad[0], z + pad[0]), order, strict=True):
+    for place, section in zip(range(first, stop), order, strict=True):
         if section not in held:
             start = int(section) // SECTIONS_AT_ONCE * SECTIONS_AT_ONCE
             held = range(start, min(start + SECTIONS_AT_ONCE, z))
-            slab = codes.read(Box((held.start, 0, 0), (held.stop, y, x)))[0]
+            slab = codes.read(Box((held.start, *there.start[1:]), (held.stop, *there.stop[1:])))[0]
         plane = slab[section - held.start]
         if pad_mode == "constant" and not 0 <= place < z:
             plane = np.full_like(plane, NOT_ANNOTATED)
-        if pad[1] or pad[2]:
-            borders = (pad[1], pad[1], pad[2], pad[2])
+        if any(borders):
             plane = cv2.copyMakeBorder(plane, *borders, borderType=BORDERS[pad_mode], value=NOT_ANNOTATED)
         yield plane

@@ -22,8 +22,8 @@ BORDERS: Mapping[PadMode, int] = {
     "constant": cv2.BORDER_CONSTANT,
 }
 
-RESAMPLED = {np.dtype(t) for t in (np.uint8, np.uint16, np.int16, np.float32)}
-"""Types that are resampled as they are; others become float32 first."""
+RESAMPLED = {np.dtype(t) for t in (np.uint8, np.uint16, np.float32)}
+"""Types that are resampled as they are; others become float32 first (cv2 is off by 2 where it resamples int16)."""
 
 
 def cut(volume: LearningVolume, start: ZYX, geometry: Geometry, pad_mode: PadMode) -> tuple[NDArray, NDArray[np.uint8]]:

@@ -15,7 +15,7 @@ from connectomics.errors import VolumeError
 from connectomics.geometry import ZYX, Box
 from connectomics.volumes.intensity import IntensityRange
 from connectomics.volumes.labelled import LabelledSource, measure_image
-from connectomics.volumes.source import ArraySource, VolumeSource
+from connectomics.volumes.source import ArraySource, HeldSource, PlacedSource, VolumeSource
 
 SECTIONS_AT_ONCE = 8
 """How many sections are read together while a label is encoded."""
@@ -53,11 +53,23 @@ class LearningVolume:
     intensity: IntensityRange
     mean: float
     """Mean grey value after scaling."""
+    crop: Box | None = None
+    """The part that patches are looked for in; what lies around it is seen, and not annotated. None is all of it."""
 
     @property
     def shape(self) -> ZYX:
         """Extent along (z, y, x), in voxels."""
         return self.image.shape
+
+    @property
+    def box(self) -> Box:
+        """The part that patches are looked for in."""
+        return self.crop or Box((0, 0, 0), self.shape)
+
+    def place(self, at: ZYX) -> ZYX:
+        """Return a position (z, y, x) that is counted from where the box begins, counted from the first voxel."""
+        z, y, x = (a + b for a, b in zip(self.box.start, at, strict=True))
+        return z, y, x
 
     def scale(self, voxels: NDArray) -> NDArray[np.float32]:
         """Return raw grey values, contiguous, as `IntensityRange.scale` does; one byte a voxel goes through a table."""
@@ -68,7 +80,7 @@ class LearningVolume:
 
 
 def open_learning_volume(
-    source: LabelledSource, target: Target, transform: ImageTransformConfig, preload: bool
+    source: LabelledSource, target: Target, transform: ImageTransformConfig, preload: bool, reach: ZYX = (0, 0, 0)
 ) -> LearningVolume:
     """Measure a volume and, if asked, read it into memory.
 
@@ -77,6 +89,7 @@ def open_learning_volume(
         target: What the label becomes.
         transform: How grey values are scaled.
         preload: Hold image and codes in memory: one byte a voxel for an image of one byte, and one for the codes.
+        reach: How far around a crop the image is held in memory too, where it may be seen, along (z, y, x).
 
     Raises:
         VolumeError: If it has no label, cannot be read, or holds values that mean nothing.
@@ -85,10 +98,16 @@ def open_learning_volume(
         raise VolumeError(f"{source.image.info.location} has no label to learn from")
     image: VolumeSource = source.image
     codes: VolumeSource = CodedLabel(source.label, source.mask, target)
-    if preload:
-        image, codes = ArraySource(image.read_all(), image.info), _encoded(codes)
     intensity = measure_image(source, transform)
-    return LearningVolume(source.name, image, codes, intensity, _mean(image, intensity))
+    if source.seen.shape == source.image.shape:
+        if preload:
+            image, codes = ArraySource(image.read_all(), image.info), _encoded(codes)
+        return LearningVolume(source.name, image, codes, intensity, _mean(image, intensity))
+    mean, image = _mean(image, intensity), source.seen
+    if preload:
+        image, codes = HeldSource(image, source.box.grown(reach, image.shape)), _encoded(codes)
+    around = PlacedSource(codes, image.shape, source.box.start, fill=NOT_ANNOTATED)
+    return LearningVolume(source.name, image, around, intensity, mean, source.box)
 
 
 def _encoded(codes: VolumeSource) -> ArraySource:

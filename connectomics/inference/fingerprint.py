@@ -13,22 +13,29 @@ from torch import Tensor
 
 import connectomics
 from connectomics.config import Config, as_plain
+from connectomics.geometry import Box
 from connectomics.volumes.intensity import IntensityRange
 from connectomics.volumes.read import split_location
 from connectomics.volumes.source import VolumeSource
 
 
 def fingerprint(
-    config: Config, weights: Mapping[str, Tensor], image: VolumeSource, intensity: IntensityRange, device: torch.device
+    config: Config,
+    weights: Mapping[str, Tensor],
+    image: VolumeSource,
+    intensity: IntensityRange,
+    device: torch.device,
+    part: Box | None = None,
 ) -> dict[str, str]:
     """Return what the prediction of one volume depends on, by name.
 
     Args:
         config: The settings.
         weights: The network's state, by name.
-        image: The volume, from a file.
+        image: What the network sees, from a file.
         intensity: Which of its grey values become 0 and 1.
         device: Where the network runs; another kind of device rounds differently.
+        part: The box of the image that is predicted; None is all of it.
     """
     settings = as_plain(config)
     concerned = {
@@ -40,7 +47,7 @@ def fingerprint(
     return {
         "weights": _digest_of_weights(weights),
         "settings": sha256(json.dumps(concerned, sort_keys=True).encode()).hexdigest(),
-        "image": _state_of(image),
+        "image": _state_of(image, part or Box((0, 0, 0), image.shape)),
         "intensity": f"{intensity.low!r} to {intensity.high!r}{'' if intensity.clips else ', unchanged'}",
         "code": _digest_of_code(),
         "device": f"{model}, torch {torch.__version__}",
@@ -56,15 +63,16 @@ def _digest_of_weights(weights: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _state_of(image: VolumeSource) -> str:
-    """Return place, part, size and time of change of the files that an image is read from."""
+def _state_of(image: VolumeSource, box: Box) -> str:
+    """Return place, part, surroundings, size and time of change of the files that an image is read from."""
     path = split_location(image.info.location)[0]
     files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
     digest = sha256()
     for file in files:
         state = file.stat()
         digest.update(f"{file.resolve()} {state.st_size} {state.st_mtime_ns}\n".encode())
-    part = f"{image.shape} at {tuple(float(o) for o in np.round(image.info.offset_nm, 3))} nm"
+    offset = tuple(float(o) for o in np.round(image.info.offset_nm, 3))
+    part = f"{box.start} to {box.stop} of {image.shape} at {offset} nm"
     return f"{image.info.location}, {part}, {digest.hexdigest()}"
 
 

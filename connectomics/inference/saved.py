@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from connectomics.errors import PredictionError
+from connectomics.geometry import Box
 from connectomics.inference.plan import InferencePlan
 from connectomics.inference.predict import OnNotice, OnProgress, predict_volume
 from connectomics.inference.rows import Lane
@@ -68,16 +69,19 @@ def predict_into(
     lanes: Sequence[Lane],
     on_progress: OnProgress = lambda done, total: None,
     on_notice: OnNotice = lambda sentence: None,
+    part: Box | None = None,
 ) -> Iterator[Sections]:
-    """Predict a volume into `stage`; what is there already is not computed again.
+    """Predict a volume, or a part of it, into `stage`; what is there already is not computed again.
 
     Args:
         stage: The file in the making, entered, with blocks of `plan.block`.
         saved: The type that it is made of.
-        image: The rest are the arguments of `predict_volume`.
+        image: This and the next five are the arguments of `predict_volume`.
+        part: The box of the image that the file holds, predicted as in the whole; None is all of it.
 
     Returns:
-        Every section, in order, with exactly the values that are saved: a mask made of them is the mask of the file.
+        Every section, in order, counted from where the part begins, with exactly the values that are saved: a mask made
+        of them is the mask of the file.
 
     Raises:
         VolumeError: If the image cannot be read, or the disk takes no more.
@@ -85,7 +89,11 @@ def predict_into(
     """
     for stored in stage.sections():
         yield replace(stored, voxels=saved.restore(stored.voxels))
-    for sections in predict_volume(image, intensity, plan, lanes, on_progress, on_notice, tuple(stage.remaining)):
-        stored = replace(sections, voxels=saved.store(sections.voxels))
+    box = part or Box((0, 0, 0), image.shape)
+    rest = [region.moved(box.start) for region in stage.remaining]
+    z, y, x = box.start
+    for sections in predict_volume(image, intensity, plan, lanes, on_progress, on_notice, rest):
+        corner = sections.corner[0] - y, sections.corner[1] - x
+        stored = Sections(sections.z - z, saved.store(sections.voxels), corner)
         stage.write(stored)
         yield replace(stored, voxels=saved.restore(stored.voxels))

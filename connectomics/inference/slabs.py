@@ -46,13 +46,11 @@ def read_slabs(
 
 
 def scale_on(device: torch.device, slab: npt.NDArray, intensity: IntensityRange) -> Tensor:
-    """Move raw voxels to a device and scale them there, with the arithmetic of `IntensityRange.scale`."""
-    if slab.dtype.str[1:] not in TENSOR_TYPES or not slab.dtype.isnative:
-        slab = slab.astype(np.float32)
-    voxels = torch.from_numpy(np.ascontiguousarray(slab))
-    if device.type == "cuda":
-        voxels = voxels.pin_memory()
-    raw = voxels.to(device, non_blocking=True).to(torch.float32)
+    """Move raw voxels to a device and scale them there, with the arithmetic of `IntensityRange.scale`.
+
+    The result has memory of its own: a slab may be a view of the source's, and the next row sees its overlap again.
+    """
+    raw = _copied(slab, device)
     if not intensity.clips:
         return raw
     return raw.sub_(float(np.float32(intensity.low))).mul_(float(intensity.gain)).clamp_(0, 1)
@@ -72,6 +70,17 @@ def to_host(share: Tensor) -> Share:
         return copy.numpy()
 
     return wait
+
+
+def _copied(slab: npt.NDArray, device: torch.device) -> Tensor:
+    """Return a copy of voxels of any type, which may be read-only, as float32 on a device."""
+    if device.type != "cuda":
+        return torch.from_numpy(slab.astype(np.float32, order="C")).to(device)
+    kind = slab.dtype.newbyteorder("=") if slab.dtype.str[1:] in TENSOR_TYPES else np.dtype(np.float32)
+    same = torch.from_numpy(np.empty(0, kind)).dtype
+    pinned = torch.empty(slab.shape, dtype=same, pin_memory=True)
+    np.copyto(pinned.numpy(), slab, casting="unsafe")
+    return pinned.to(device, non_blocking=True).to(torch.float32)
 
 
 def _moved(box: Box, pad: ZYX) -> Box:

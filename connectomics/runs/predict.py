@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Iterator
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -23,7 +24,8 @@ from connectomics.volumes.chunks import CHUNK
 from connectomics.volumes.intensity import IntensityRange
 from connectomics.volumes.labelled import LabelledSource, measure_image
 from connectomics.volumes.read import open_volume
-from connectomics.volumes.source import CroppedSource, VolumeSource
+from connectomics.volumes.sections import cut_plane
+from connectomics.volumes.source import CroppedSource
 from connectomics.volumes.stage import StagedVolume
 from connectomics.volumes.write import WRITERS
 
@@ -44,21 +46,23 @@ def predict_sections(
         Every section, float32 (C, n, Y, X), in order, with exactly the values that are saved; the file is whole when
         the last one has been taken. Closing the iterator early keeps what is finished for the next time.
     """
-    image, plan = volume.image, plan_inference(config)
+    plan = plan_inference(config)
     if not config.inference.save_results:
-        yield from _predict_only(image, intensity, network, config)
+        yield from _predict_only(volume, intensity, network, config)
         return
     saved = SAVED_TYPES[config.inference.save_dtype]
     stated = origin_of(volume) | {"scale": saved.scale, "content": "probability times scale"}
     stated |= {"preset": config.inference.preset} | _channel_names(config)
-    mark = fingerprint(config, network.weights, image, intensity, network.lanes[0].device)
+    mark = fingerprint(config, network.weights, volume.seen, intensity, network.lanes[0].device, volume.box)
     path = run.prediction(volume.name, WRITERS[config.inference.save_backend][0])
     with (
-        StagedVolume(path, plan.channels, image.shape, saved.dtype, stated, mark, plan.block) as stage,
+        StagedVolume(path, plan.channels, volume.image.shape, saved.dtype, stated, mark, plan.block) as stage,
         PredictionProgress(volume.name, sum(box.size for box in stage.remaining)) as progress,
     ):
         _tell_what_is_there(volume.name, stage)
-        yield from predict_into(stage, saved, image, intensity, plan, network.lanes, progress.update, say)
+        yield from predict_into(
+            stage, saved, volume.seen, intensity, plan, network.lanes, progress.update, say, volume.box
+        )
 
 
 def read_prediction(name: str, config: Config, run: RunFolder) -> npt.NDArray[np.float32]:
@@ -80,10 +84,11 @@ def try_windows(volume: LabelledSource, network: TrainedNetwork, config: Config,
     """Predict so many windows in a corner of the volume, and write nothing."""
     wanted = zip(volume.image.shape, config.inference.window.window_size, (1, 1, windows), strict=True)
     z, y, x = (min(extent, size * count) for extent, size, count in wanted)
-    image = CroppedSource(volume.image, Box((0, 0, 0), (z, y, x)))
-    for _ in _predict_only(image, measure_image(volume, config.data.image_transform), network, config):
+    corner = CroppedSource(volume.image, Box((0, 0, 0), (z, y, x)))
+    alone = replace(volume, image=corner, seen=corner, box=Box((0, 0, 0), corner.shape))
+    for _ in _predict_only(alone, measure_image(volume, config.data.image_transform), network, config):
         pass
-    say(f"{volume.name}: {image.shape} voxels went through")
+    say(f"{volume.name}: {corner.shape} voxels went through")
 
 
 def origin_of(volume: LabelledSource) -> dict[str, Any]:
@@ -103,12 +108,14 @@ def peak_memory(network: TrainedNetwork) -> str:
 
 
 def _predict_only(
-    image: VolumeSource, intensity: IntensityRange, network: TrainedNetwork, config: Config
+    volume: LabelledSource, intensity: IntensityRange, network: TrainedNetwork, config: Config
 ) -> Iterator[Sections]:
     """Yield the sections of a volume, and write nothing."""
-    with PredictionProgress(image.info.location, prod(image.shape)) as progress:
-        plan = plan_inference(config)
-        yield from predict_volume(image, intensity, plan, network.lanes, progress.update, say)
+    with PredictionProgress(volume.image.info.location, prod(volume.image.shape)) as progress:
+        plan, (z, y, x) = plan_inference(config), volume.box.start
+        regions = [block.moved(volume.box.start) for block in cut_plane(volume.image.shape, plan.block)]
+        for found in predict_volume(volume.seen, intensity, plan, network.lanes, progress.update, say, regions):
+            yield Sections(found.z - z, found.voxels, (found.corner[0] - y, found.corner[1] - x))
 
 
 def _channel_names(config: Config) -> dict[str, str]:

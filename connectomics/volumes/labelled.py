@@ -31,8 +31,11 @@ class LabelledSource:
     image: VolumeSource
     label: VolumeSource | None
     mask: VolumeSource | None
-    whole: VolumeSource
-    """The image without its crop: grey values are measured on it, so that all parts of a volume are scaled alike."""
+    seen: VolumeSource
+    """What the network may see, and grey values are measured on: the image without its crop, so that all parts of a
+    volume look and are scaled alike; with `see_beyond_crop: false` the crop alone."""
+    box: Box
+    """Where `image`, `label` and `mask` lie in it."""
     whole_label: VolumeSource | None = None
     """The label without its crop, for what only the whole of it can tell."""
 
@@ -44,7 +47,7 @@ def measure_image(volume: LabelledSource, transform: ImageTransformConfig) -> In
         VolumeError: If the image cannot be read, or holds what is no finite number.
     """
     shares = transform.clip_percentile_low, transform.clip_percentile_high
-    return measure_intensity(volume.whole, transform.normalize, *shares)
+    return measure_intensity(volume.seen, transform.normalize, *shares)
 
 
 def open_labelled(config: VolumesConfig, key: str, channels: int, need_label: bool) -> list[LabelledSource]:
@@ -102,11 +105,13 @@ def _open_one(config: VolumesConfig, key: str, i: int, name: str, need_label: bo
         label = place_on_grid(_open(config, key, "label", i), image)
         require_label_type(label)
     mask = place_on_grid(_open(config, key, "mask", i), image) if _has_mask(config, i) else None
-    box = _crop_box(config, key, image)
+    box, sees_beyond = _crop_box(config, key, image), config.see_beyond_crop
     if box is None:
-        return LabelledSource(name, image, label, mask, image, label)
-    cropped = [source if source is None else CroppedSource(source, box) for source in (image, label, mask)]
-    return LabelledSource(name, CroppedSource(image, box), cropped[1], cropped[2], image, label)
+        return LabelledSource(name, image, label, mask, image, Box((0, 0, 0), image.shape), label)
+    part = CroppedSource(image, box)
+    cropped = [source if source is None else CroppedSource(source, box) for source in (label, mask)]
+    seen, place = (image, box) if sees_beyond else (part, Box((0, 0, 0), part.shape))
+    return LabelledSource(name, part, cropped[0], cropped[1], seen, place, label)
 
 
 def _open(config: VolumesConfig, key: str, role: Role, i: int) -> VolumeSource:

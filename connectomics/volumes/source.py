@@ -106,6 +106,21 @@ class CroppedSource(VolumeSource):
 
 
 @final
+class HeldSource(VolumeSource):
+    """Another source, a box of which is held in memory; what reaches beyond the box is read from the source."""
+
+    def __init__(self, source: VolumeSource, box: Box) -> None:
+        self.info = source.info
+        self._source, self._box, self._held = source, box, source.read(box)
+
+    def _read(self, box: Box) -> npt.NDArray:
+        inside = _moved(box, self._box.start)
+        if not inside.lies_within(self._box.shape):
+            return self._source.read(box)
+        return self._held[(slice(None), *inside.slices)]
+
+
+@final
 class PlacedSource(VolumeSource):
     """Another source put at a position of a larger grid; `fill` is read where it has no voxels."""
 
