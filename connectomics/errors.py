@@ -1,11 +1,17 @@
 """The slips a user can make; the command line prints them as one line, without a traceback."""
 
 
+def printable(text: str) -> str:
+    """Return text whose control characters, which would reach the terminal as commands, are written out."""
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
+
+
 class UserError(Exception):
     """Something the user gave cannot be used; the message says what, where, and what to do, in one line."""
 
     def __str__(self) -> str:
-        return " ".join(super().__str__().split())  # what a library says of its errors may have several lines
+        one_line = " ".join(super().__str__().split())  # what a library says of its errors may have several lines
+        return printable(one_line)
 
 
 class ConfigError(UserError):

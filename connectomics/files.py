@@ -22,6 +22,11 @@ NO_LOCKS = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.ENOSYS, errno.E
 """What a file system without locks answers."""
 
 
+def user_path(text: str | Path) -> Path:
+    """Return a path that a user wrote; a `~` in front is the home folder."""
+    return Path(os.path.expanduser(text))
+
+
 @contextmanager
 def write_whole(path: Path, failure: type[UserError] = UserError, hint: str = "") -> Iterator[Path]:
     """Give a temporary name beside `path`; what is written there becomes `path` when the context ends well.

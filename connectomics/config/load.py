@@ -17,6 +17,7 @@ from connectomics.config.rules import check
 from connectomics.config.schema import STAGES, Config
 from connectomics.config.yaml_file import Tree, read_tree, read_with_bases
 from connectomics.errors import ConfigError
+from connectomics.files import user_path
 
 
 def load_config(path: Path, overrides: Sequence[str] = (), mode: str = "train") -> Config:
@@ -101,7 +102,7 @@ def _fold_stage(trees: Mapping[str, Tree], assignments: Sequence[Assignment], st
     config = convert(Config, folded, "", origins)
     for key, complaint in check(config):
         raise ConfigError(f"{origins.of(key)} {complaint}")
-    return replace(config, save_path=config.save_path or f"outputs/{config.experiment_name}")
+    return replace(config, save_path=str(user_path(config.save_path or f"outputs/{config.experiment_name}")))
 
 
 def _fold_file(folded: Tree, tree: Tree, stage: str, source: str, origins: Origins) -> None:

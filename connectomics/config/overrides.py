@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,7 +36,7 @@ def _parse(text: str) -> Assignment:
         plain = text.lstrip("+~")
         raise ConfigError(f"command line: {text!r}: settings cannot be added or removed; write {plain!r} to set one")
     try:
-        override = OverridesParser.create().parse_override(text)
+        override = OverridesParser.create().parse_override(_with_home(text))
     except HydraException as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(
@@ -44,6 +46,12 @@ def _parse(text: str) -> Assignment:
     if override.is_sweep_override():
         raise ConfigError(f"command line: {text!r} names several values; one run takes one")
     return override.key_or_group.split("."), _plain(override.value())
+
+
+def _with_home(text: str) -> str:
+    """Write out the home folder where a path begins with `~/`, a character that Hydra's grammar has not got."""
+    key, equals, value = text.partition("=")
+    return key + equals + re.sub(r"(^|[\[,:]\s*)~(?=/)", lambda found: found[1] + os.path.expanduser("~"), value)
 
 
 def _plain(value: Any) -> Any:

@@ -67,6 +67,7 @@ def _state_of(image: VolumeSource, box: Box) -> str:
     """Return place, part, surroundings, size and time of change of the files that an image is read from."""
     path = split_location(image.info.location)[0]
     files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    files += image.info.files
     digest = sha256()
     for file in files:
         state = file.stat()

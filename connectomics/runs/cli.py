@@ -13,7 +13,8 @@ from pathlib import Path
 
 import connectomics
 from connectomics.config import STAGES, Config, dump_config, load_configs
-from connectomics.errors import CheckpointError, UserError
+from connectomics.errors import CheckpointError, UserError, printable
+from connectomics.files import user_path
 from connectomics.lookup import pick
 from connectomics.runs.demos import DEMOS, USUAL
 from connectomics.runs.tuning_volumes import tuning_volumes
@@ -46,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _check_early(configs, mode, args)
         return MODES[mode](configs, args)
     except UserError as error:
-        print(f"error: {_located(str(error), args)}", file=sys.stderr)
+        print(f"error: {printable(_located(str(error), args))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
@@ -67,14 +68,16 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         description="Train a network to find synapses in volume EM, predict whole volumes, score them as CREMI does.",
     )  # fmt: skip
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--config", type=Path, metavar="FILE", help="YAML file of settings")
+    source.add_argument("--config", type=user_path, metavar="FILE", help="YAML file of settings")
     source.add_argument(
         "--demo", nargs="?", const=USUAL, metavar="NAME",
         help=f"train and test on a synthetic phantom; needs no data; one of {', '.join(DEMOS)}, default: {USUAL}",
     )  # fmt: skip
     parser.add_argument("--mode", choices=[m for m in MODES if m != "demo"], default="train", help="default: train")
-    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="train: go on from it; else: what predicts")
-    parser.add_argument("--tuned", type=Path, metavar="FILE", help="test: settings that --mode tune wrote")
+    parser.add_argument(
+        "--checkpoint", type=user_path, metavar="FILE", help="train: go on from it; else: what predicts"
+    )
+    parser.add_argument("--tuned", type=user_path, metavar="FILE", help="test: settings that --mode tune wrote")
     parser.add_argument("--fast-dev-run", type=_count, default=0, metavar="N", help="try N batches, write nothing")
     parser.add_argument("--preview", type=_count, default=0, metavar="N", help="draw N augmented patches and exit")
     parser.add_argument("--print-config", action="store_true", help="print the folded settings and exit")

@@ -9,6 +9,8 @@ import warnings
 
 from rich.console import Console
 
+from connectomics.errors import printable
+
 WIDTH_OF_A_FILE = 140
 """Characters of a line where the output goes to a file."""
 
@@ -27,7 +29,7 @@ def console() -> Console:
 
 def say(text: str) -> None:
     """Print one line."""
-    console().print(text, markup=False)
+    console().print(printable(text), markup=False)
 
 
 def quiet_libraries() -> None:

@@ -7,25 +7,24 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import connectomics
-from connectomics.errors import UserError
-from connectomics.files import write_text
+from connectomics.errors import UserError, printable
+from connectomics.files import user_path, write_text
 from connectomics.lookup import pick
 from connectomics.metrics import METRICS, mean_over_volumes, score_volume
 from connectomics.metrics.synapses import MatchRule
 from connectomics.reports.scores import print_scores
-from connectomics.runs.console import console
+from connectomics.runs.console import console, say
 from connectomics.runs.foreign import Reading, pair_files
 from connectomics.volumes.labelled import name_volumes
 
 USUAL_METRICS = ("cremi_distance", "jaccard", "dice", "precision", "recall", "synapse_f1")
 
 EPILOG = """\
-A prediction holds probabilities (0 to 1; or whole numbers with an attribute `scale`), or a mask or ids, where
-everything but the background is a synapse. HDF5 (file.h5, file.h5:/dataset), the CREMI layout, Zarr, TIFF.
+A prediction holds probabilities (0 to 1; or whole numbers with an attribute `scale`, or --scale), or a mask or ids,
+where everything but the background is a synapse. HDF5 (file.h5, file.h5:/dataset), the CREMI layout, Zarr, TIFF.
 
 examples:
   evaluate.py prediction.h5 syn_A.h5
@@ -53,7 +52,7 @@ def evaluate(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     for name, reason in failed.items():
-        print(f"error: {name}: {reason}", file=sys.stderr)
+        print(printable(f"error: {name}: {reason}"), file=sys.stderr)
     return 2 if failed else 0
 
 
@@ -64,9 +63,15 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         description="Score predictions of synapses against their labels, as the CREMI challenge does.",
     )  # fmt: skip
     parser.add_argument("files", nargs="+", metavar="PREDICTION LABEL", help="one or more pairs of files")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the scores, in the form of metrics.json")
+    parser.add_argument("--json", type=user_path, metavar="FILE", help="write the scores, in the form of metrics.json")
     parser.add_argument("--threshold", type=float, metavar="T", help="from which probability on; default: 0.5")
-    parser.add_argument("--channel", type=int, metavar="C", help="of a prediction with several, from 0")
+    parser.add_argument(
+        "--scale",
+        type=float,
+        metavar="S",
+        help="what a probability of 1 is stored as, such as 255, in a file that does not state it",
+    )
+    parser.add_argument("--channel", type=int, metavar="C", help="of a prediction with several, from 0")  # fmt: skip
     parser.add_argument("--mask", nargs="+", metavar="FILE", help="voxels that count are not 0; one file for each pair")
     parser.add_argument("--resolution", type=float, nargs=3, metavar=("Z", "Y", "X"),
                         help="voxel size in nm, for files that do not state it")  # fmt: skip
@@ -84,6 +89,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         )
     if args.threshold is not None and not 0 < args.threshold < 1:
         parser.error(f"--threshold is {args.threshold}; it must be between 0 and 1")
+    if args.scale is not None and not 0 < args.scale < float("inf"):
+        parser.error(f"--scale is {args.scale}; it must be more than 0")
     if args.resolution is not None and min(args.resolution) <= 0:
         parser.error(f"--resolution is {args.resolution}; each voxel size must be more than 0")
     if not 0 < args.min_iou <= 1:
@@ -97,14 +104,19 @@ def _score_all(
     """Return the scores of every pair that can be compared, and why the others cannot."""
     rule = MatchRule(args.min_iou, args.max_distance_nm, args.connectivity)
     spacing = tuple(args.resolution) if args.resolution else None
-    reading = Reading(
-        args.threshold, args.channel, spacing, needs_sides=any(METRICS[name].needs_sides for name in args.metrics)
-    )
+    needs_sides = any(METRICS[name].needs_sides for name in args.metrics)
+    reading = Reading(args.threshold, args.channel, spacing, needs_sides, args.scale)
+    told: set[str] = set()
     scores: dict[str, dict[str, Any]] = {}
     failed: dict[str, str] = {}
     for name, prediction, label, mask in pairs:
         try:
-            scores[name] = score_volume(pair_files(prediction, label, mask, reading), args.metrics, rule)
+            files = pair_files(prediction, label, mask, reading)
+            for note in files.notes:
+                if note not in told:
+                    say(note)
+            told.update(files.notes)
+            scores[name] = score_volume(files.pair, args.metrics, rule)
         except UserError as error:
             failed[name] = str(error)
     return scores, failed
@@ -128,6 +140,7 @@ def _stamp(args: argparse.Namespace) -> dict[str, Any]:
         "files": args.files,
         "mask": args.mask,
         "threshold": args.threshold,
+        "scale": args.scale,
         "channel": args.channel,
         "resolution": args.resolution,
         "evaluation": {"min_iou": args.min_iou, "max_distance_nm": args.max_distance_nm,

@@ -12,14 +12,17 @@ from connectomics.errors import VolumeError
 from connectomics.geometry import Box, Spacing
 from connectomics.metrics import LabelPair
 from connectomics.metrics.pair import require_same_spacing
-from connectomics.volumes.attributes import read_attributes
 from connectomics.volumes.chunks import CHUNK
 from connectomics.volumes.labelled import place_on_grid
 from connectomics.volumes.labels import read_label, require_label_type
-from connectomics.volumes.read import open_volume, split_location
+from connectomics.volumes.read import open_volume
 from connectomics.volumes.source import CroppedSource, VolumeSource
+from connectomics.volumes.units import require_plausible
 
 USUAL_THRESHOLD = 0.5
+
+FULL_RANGES = {255: 128, 65535: 32768}
+"""What a probability of 1 is often stored as, and from which largest value on numbers look like that."""
 
 ROUNDING = 1e-5
 """How far beyond 0 and 1 a probability may lie: where windows are blended in float32, 1 becomes 1.0000001."""
@@ -37,9 +40,20 @@ class Reading:
     """Voxel size along (z, y, x) of files that do not state theirs."""
     needs_sides: bool = False
     """Whether the ids must tell the two sides of synapses apart."""
+    scale: float | None = None
+    """What a probability of 1 is stored as, in files that do not state it."""
 
 
-def pair_files(prediction: str, label: str, mask: str | None, reading: Reading) -> LabelPair:
+@dataclass(frozen=True, slots=True, eq=False)
+class PairedFiles:
+    """A prediction beside its label, and what was guessed on the way."""
+
+    pair: LabelPair
+    notes: tuple[str, ...]
+    """A line each."""
+
+
+def pair_files(prediction: str, label: str, mask: str | None, reading: Reading) -> PairedFiles:
     """Read a prediction and its label.
 
     Args:
@@ -52,6 +66,8 @@ def pair_files(prediction: str, label: str, mask: str | None, reading: Reading) 
         VolumeError: If a file cannot be used, or they do not lie on one grid.
     """
     found, truth = open_volume(prediction, "label"), open_volume(label, "label")
+    opened = [found, truth] if mask is None else [found, truth, open_volume(mask, "mask")]
+    notes = [f"{source.info.location}: {note}" for source in opened for note in source.info.notes]
     spacing = _agree(found, truth, reading.spacing_nm)
     for source in (found, truth):
         source.info = replace(source.info, spacing_nm=spacing)
@@ -60,19 +76,21 @@ def pair_files(prediction: str, label: str, mask: str | None, reading: Reading) 
     annotation = read_label(truth)
     annotated = annotation.annotated
     if mask is not None:
-        marked = open_volume(mask, "mask")
+        marked = opened[2]
         marked.info = replace(marked.info, spacing_nm=marked.info.spacing_nm and spacing)
         drawn = _fit(marked, found).read_all()[0] != 0
         annotated = drawn if annotated is None else annotated & drawn
-    predicted = _read_predicted(found, reading)
+    predicted = _read_predicted(found, reading, annotated, notes)
     if reading.needs_sides:
         _require_sides(found, predicted)
         _require_sides(truth, annotation.ids)
-    return LabelPair(predicted, annotation.ids, spacing, annotated)
+    return PairedFiles(LabelPair(predicted, annotation.ids, spacing, annotated), tuple(notes))
 
 
 def _agree(found: VolumeSource, truth: VolumeSource, stated: Spacing | None) -> Spacing:
     """Return the voxel size of both files."""
+    if stated is not None:
+        require_plausible(stated, "--resolution gives")
     sizes = [found.info.spacing_nm or stated, truth.info.spacing_nm or stated]
     known = [size for size in sizes if size is not None]
     if not known:
@@ -97,23 +115,38 @@ def _fit(other: VolumeSource, found: VolumeSource) -> VolumeSource:
     return place_on_grid(other, found, "prediction")
 
 
-def _read_predicted(found: VolumeSource, reading: Reading) -> npt.NDArray:
-    """Return what is predicted: a mask of probabilities, else ids."""
-    scale = _scale(found)
+def _read_predicted(
+    found: VolumeSource, reading: Reading, annotated: npt.NDArray[np.bool_] | None, notes: list[str]
+) -> npt.NDArray:
+    """Return what is predicted: a mask of probabilities, else ids; what is guessed is added to `notes`."""
+    scale = _scale(found, reading)
     if found.info.dtype.kind != "f" and scale is None:
         if reading.threshold is not None:
             raise VolumeError(
                 f"{found.info.location} holds {found.info.dtype}: a mask or ids, to which --threshold does not apply; "
-                "probabilities stored as whole numbers have an attribute `scale`, what a 1 is stored as"
+                "probabilities stored as whole numbers have an attribute `scale`, what a 1 is stored as, or --scale"
             )
         ids = _only_channel(found, reading)
         require_label_type(ids)
-        return read_label(ids).ids
+        predicted = read_label(ids, is_truth=False).ids
+        notes += _tell_ids(found, predicted)
+        return predicted
     threshold = np.float32(USUAL_THRESHOLD if reading.threshold is None else reading.threshold)
     mask = np.zeros(found.shape, np.bool_)
-    for box, probability in _probabilities(found, scale or 1.0, reading):
+    for box, probability in _probabilities(found, scale or 1.0, reading, annotated):
         mask[box.slices] = probability >= threshold
     return mask
+
+
+def _tell_ids(found: VolumeSource, ids: npt.NDArray) -> list[str]:
+    """Return how whole numbers were taken; a range like that of probabilities in whole numbers is told as such."""
+    if found.info.dtype.kind == "b" or found.info.layout == "cremi":
+        return []
+    low, high = (int(ids[ids != 0].min()), int(ids.max())) if ids.any() else (0, 0)
+    kind = "ids" if low < high else "a mask"
+    note = f"{found.info.location}: {found.info.dtype} from 0 to {high} without an attribute `scale`, taken as {kind}"
+    full = next((full for full, least in FULL_RANGES.items() if least <= high <= full), None)
+    return [note if full is None or kind == "a mask" else f"{note}; if these are probabilities, give --scale {full}"]
 
 
 def _require_sides(source: VolumeSource, ids: npt.NDArray) -> None:
@@ -127,30 +160,41 @@ def _require_sides(source: VolumeSource, ids: npt.NDArray) -> None:
 
 
 def _probabilities(
-    found: VolumeSource, scale: float, reading: Reading
+    found: VolumeSource, scale: float, reading: Reading, annotated: npt.NDArray[np.bool_] | None
 ) -> Iterator[tuple[Box, npt.NDArray[np.float32]]]:
-    """Yield boxes and the probabilities in them."""
+    """Yield boxes and the probabilities in them; voxels that do not count may hold anything, and become 0."""
     channel = _channel(found, reading)
     for z in range(0, found.shape[0], CHUNK[0]):
         box = Box((z, 0, 0), (min(z + CHUNK[0], found.shape[0]), *found.shape[1:]))
         probability = found.read(box)[channel].astype(np.float32)
+        if annotated is not None:
+            probability[~annotated[box.slices]] = 0
         if scale != 1:
             probability /= np.float32(scale)
         low, high = float(probability.min()), float(probability.max())
         if not (low >= -ROUNDING and high <= 1 + ROUNDING):  # nan is neither
+            full = next((full for full in FULL_RANGES if low >= 0 and 1 < high <= full and scale == 1), None)
+            hint = "" if full is None else f"; where a 1 is stored as {full}, give --scale {full}"
             raise VolumeError(
-                f"{found.info.location} reaches from {low:g} to {high:g}; probabilities lie between 0 and 1"
+                f"{found.info.location} reaches from {low:g} to {high:g}; probabilities lie between 0 and 1{hint}"
             )
         yield box, probability
 
 
-def _scale(found: VolumeSource) -> float | None:
-    """Return what a probability of 1 is stored as, where the file says so."""
-    path = split_location(found.info.location)[0]
-    if not found.info.location.endswith(":/main"):
-        return None
-    value = read_attributes(path).get("scale")
-    return None if value is None else float(value)
+def _scale(found: VolumeSource, reading: Reading) -> float | None:
+    """Return what a probability of 1 is stored as, where the file or the command line says so; they must agree."""
+    value = found.info.attributes.get("scale")
+    try:
+        stated = None if value is None else float(np.asarray(value).item())
+    except (TypeError, ValueError):
+        stated = None  # of another kind, such as the voxel size of some exports
+    if stated is not None and not 0 < stated < float("inf"):
+        raise VolumeError(f"{found.info.location}: its attribute `scale` is {stated:g}; a 1 is stored as more than 0")
+    if stated is not None and reading.scale is not None and stated != reading.scale:
+        raise VolumeError(
+            f"{found.info.location} states that a 1 is stored as {stated:g}, --scale says {reading.scale:g}"
+        )
+    return reading.scale if stated is None else stated
 
 
 def _channel(found: VolumeSource, reading: Reading) -> int:

@@ -1,4 +1,4 @@
-"""What a user should know of the labels of a run is told before it begins."""
+"""What a user should know of the volumes of a run, and of their labels, is told before it begins."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ SECTIONS_AT_ONCE = 8
 
 
 def tell_remarks(volumes: Sequence[LabelledSource], target: Target) -> None:
-    """Say what is odd about labels: each file is read once, whole, whatever is cropped out of it.
+    """Say what the readers guessed, and what is odd about labels.
+
+    Each label is read once, whole, whatever is cropped out of it.
 
     Args:
         volumes: Of all stages of a run; the same file may occur again.
@@ -28,6 +30,8 @@ def tell_remarks(volumes: Sequence[LabelledSource], target: Target) -> None:
     Raises:
         VolumeError: If a label cannot be read, or does not mean what the target asks for.
     """
+    for note in dict.fromkeys(note for volume in volumes for note in volume.notes):
+        say(note)
     if target.remark is None or not is_first_process():
         return
     labels = {v.whole_label.info.location: v.whole_label for v in volumes if v.whole_label is not None}

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from connectomics.errors import UserError, VolumeError
+from connectomics.files import user_path
 from connectomics.geometry import ZYX, Box, Spacing
 from connectomics.inference.saved import SAVED_TYPES
 from connectomics.reports.figures import CHANNEL_COLORS
@@ -186,7 +187,7 @@ def _as_shown(layer: Layer, local: neuroglancer.LocalVolume) -> neuroglancer.Lay
 def view(argv: Sequence[str] | None = None) -> int:
     """Show the results of a test in the browser until Enter is pressed, and return the exit status."""
     parser = argparse.ArgumentParser(prog="view.py", description=__doc__)
-    parser.add_argument("results", type=Path, help="a run that was tested, or its results/")
+    parser.add_argument("results", type=user_path, help="a run that was tested, or its results/")
     parser.add_argument("--bind", default="127.0.0.1", metavar="ADDRESS", help="who may look; default: this machine")
     args = parser.parse_args(argv)
     results = args.results / "results" if (args.results / "results").is_dir() else args.results

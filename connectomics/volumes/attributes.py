@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import h5py
 import zarr
 
 from connectomics.errors import VolumeError
+from connectomics.volumes.damage import DAMAGE, require_regular
+from connectomics.volumes.links import follow, open_file
+from connectomics.volumes.zarr_store import RegularFiles
 
 
 def read_attributes(path: Path) -> dict[str, Any]:
@@ -17,10 +19,13 @@ def read_attributes(path: Path) -> dict[str, Any]:
     Raises:
         VolumeError: If there is no such file or dataset.
     """
+    require_regular(path)
     try:
         if path.is_dir():
-            return dict(zarr.open_group(str(path), mode="r")["main"].attrs)
-        with h5py.File(path, "r") as file:
-            return dict(file["main"].attrs)
-    except (OSError, KeyError, ValueError) as error:
+            return dict(zarr.open_group(store=RegularFiles(path, read_only=True), mode="r")["main"].attrs)
+        with open_file(path) as file:
+            other, name = follow(path, file, "main", path)
+            with open_file(other) as holder:
+                return dict(holder[name].attrs)
+    except DAMAGE as error:
         raise VolumeError(f"{path} has no readable dataset `main`: {error}") from error

@@ -41,23 +41,32 @@ class IntensityRange:
 
 
 def measure_intensity(
-    source: VolumeSource, normalize: Literal["0-1", "none"], low_share: float, high_share: float
+    source: VolumeSource,
+    normalize: Literal["0-1", "none"],
+    low_share: float,
+    high_share: float,
+    mask: VolumeSource | None = None,
 ) -> IntensityRange:
     """Find the grey values that become 0 and 1, from all voxels of the volume.
+
+    A voxel outside of the mask counts all the same, so that an image is scaled alike with and without its mask; but
+    there it may be NaN or infinite, and does not count then.
 
     Args:
         source: The image.
         normalize: "0-1", or "none" for values that pass unchanged.
         low_share: Share of the voxels, in [0, 1], below the value that becomes 0; 0 is the minimum.
         high_share: Share of the voxels, in [0, 1], up to the value that becomes 1; 1 is the maximum.
+        mask: Voxels that were annotated are not 0, on the grid of the image; None when all of them were.
 
     Returns:
         The range; exact for integers of up to 16 bits and for shares 0 and 1, else to 1/65,536 of the full range.
 
     Raises:
-        VolumeError: If a floating-point image holds NaN or infinity; the message says where the first one is.
+        VolumeError: If a floating-point image holds NaN or infinity where the mask is not 0; the message says where
+            the first one is. If it holds no number at all.
     """
-    minimum, maximum = _extremes(source)
+    minimum, maximum = _extremes(source, mask)
     if normalize == "none":
         return IntensityRange(0.0, 1.0, clips=False)
     if (low_share, high_share) == (0.0, 1.0) or minimum == maximum:
@@ -78,19 +87,35 @@ def _slabs(source: VolumeSource) -> Iterator[tuple[int, npt.NDArray]]:
         yield start, source.read(Box((start, 0, 0), (min(start + depth, z), y, x)))
 
 
-def _extremes(source: VolumeSource) -> tuple[float, float]:
+def _extremes(source: VolumeSource, mask: VolumeSource | None) -> tuple[float, float]:
     lows, highs = [], []
     for start, slab in _slabs(source):
         low, high = slab.min(), slab.max()
         if not (np.isfinite(low) and np.isfinite(high)):
-            channel, z, y, x = (int(i) for i in np.argwhere(~np.isfinite(slab))[0])
-            raise VolumeError(
-                f"{source.info.location} holds {slab[channel, z, y, x]} at voxel (z, y, x) = {start + z, y, x}; "
-                "every grey value must be a finite number"
-            )
+            _require_masked(source, mask, start, slab)
+            numbers = slab[np.isfinite(slab)]
+            if not numbers.size:
+                continue
+            low, high = numbers.min(), numbers.max()
         lows.append(float(low))
         highs.append(float(high))
+    if not lows:
+        raise VolumeError(f"{source.info.location} holds no finite number")
     return min(lows), max(highs)
+
+
+def _require_masked(source: VolumeSource, mask: VolumeSource | None, start: int, slab: npt.NDArray) -> None:
+    """Refuse what is no finite number in a slab, (C, n, Y, X) from section `start` on, where the mask is not 0."""
+    wrong = ~np.isfinite(slab)
+    if mask is not None:
+        box = Box((start, 0, 0), (start + slab.shape[1], *source.shape[1:]))
+        wrong &= mask.read(box) != 0
+    if wrong.any():
+        channel, z, y, x = (int(i) for i in np.argwhere(wrong)[0])
+        raise VolumeError(
+            f"{source.info.location} holds {slab[channel, z, y, x]} at voxel (z, y, x) = {start + z, y, x}; "
+            "every grey value must be a finite number, but where a mask is 0"
+        )
 
 
 def _histogram(source: VolumeSource, minimum: float, maximum: float) -> tuple[npt.NDArray, npt.NDArray]:
@@ -99,6 +124,7 @@ def _histogram(source: VolumeSource, minimum: float, maximum: float) -> tuple[np
     whole = source.info.dtype.kind in "iub" and maximum - minimum < BINS
     step = 1.0 if whole else (maximum - minimum) / (BINS - 1)
     for _, slab in _slabs(source):
-        bins = ((slab.reshape(-1).astype(np.float64) - minimum) / step).round().astype(np.int64)
+        values = slab.reshape(-1) if slab.dtype.kind != "f" else slab[np.isfinite(slab)]
+        bins = ((values.astype(np.float64) - minimum) / step).round().astype(np.int64)
         counts += np.bincount(bins, minlength=BINS)
     return counts, minimum + step * np.arange(BINS)

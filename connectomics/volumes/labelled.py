@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from connectomics.config.data import ImageTransformConfig, VolumesConfig
 from connectomics.config.slices import parse_slice
-from connectomics.errors import VolumeError
+from connectomics.errors import VolumeError, printable
 from connectomics.geometry import ZYX, Box
 from connectomics.volumes.challenge.files import how_to_get
+from connectomics.volumes.finite import FiniteSource
 from connectomics.volumes.intensity import IntensityRange, measure_intensity
 from connectomics.volumes.labels import EXCLUDED, require_label_type
 from connectomics.volumes.read import open_volume, split_location
@@ -38,6 +39,10 @@ class LabelledSource:
     """Where `image`, `label` and `mask` lie in it."""
     whole_label: VolumeSource | None = None
     """The label without its crop, for what only the whole of it can tell."""
+    seen_mask: VolumeSource | None = None
+    """The mask of all that the network may see."""
+    notes: tuple[str, ...] = ()
+    """What was guessed when the files were opened; a line each."""
 
 
 def measure_image(volume: LabelledSource, transform: ImageTransformConfig) -> IntensityRange:
@@ -47,7 +52,8 @@ def measure_image(volume: LabelledSource, transform: ImageTransformConfig) -> In
         VolumeError: If the image cannot be read, or holds what is no finite number.
     """
     shares = transform.clip_percentile_low, transform.clip_percentile_high
-    return measure_intensity(volume.seen, transform.normalize, *shares)
+    raw = volume.seen.source if isinstance(volume.seen, FiniteSource) else volume.seen
+    return measure_intensity(raw, transform.normalize, *shares, volume.seen_mask)
 
 
 def open_labelled(config: VolumesConfig, key: str, channels: int, need_label: bool) -> list[LabelledSource]:
@@ -88,8 +94,8 @@ def name_volumes(locations: Sequence[str]) -> list[str]:
         VolumeError: If two would have the same name all the same.
     """
     paths = [split_location(location)[0] for location in locations]
-    stems = [path.stem for path in paths]
-    names = [s if stems.count(s) == 1 else f"{p.parent.name}_{s}" for s, p in zip(stems, paths, strict=True)]
+    stems = [printable(path.stem) for path in paths]
+    names = [s if stems.count(s) == 1 else f"{printable(p.parent.name)}_{s}" for s, p in zip(stems, paths, strict=True)]
     twice = [name for name in names if names.count(name) > 1]
     if twice:
         raise VolumeError(f"two images would both be called {twice[0]!r}; their results could not be told apart")
@@ -105,13 +111,22 @@ def _open_one(config: VolumesConfig, key: str, i: int, name: str, need_label: bo
         label = place_on_grid(_open(config, key, "label", i), image)
         require_label_type(label)
     mask = place_on_grid(_open(config, key, "mask", i), image) if _has_mask(config, i) else None
+    notes = tuple(f"{s.info.location}: {note}" for s in (image, label, mask) if s is not None for note in s.info.notes)
     box, sees_beyond = _crop_box(config, key, image), config.see_beyond_crop
     if box is None:
-        return LabelledSource(name, image, label, mask, image, Box((0, 0, 0), image.shape), label)
+        whole = Box((0, 0, 0), image.shape)
+        return _finite(LabelledSource(name, image, label, mask, image, whole, label, mask, notes))
     part = CroppedSource(image, box)
     cropped = [source if source is None else CroppedSource(source, box) for source in (label, mask)]
-    seen, place = (image, box) if sees_beyond else (part, Box((0, 0, 0), part.shape))
-    return LabelledSource(name, part, cropped[0], cropped[1], seen, place, label)
+    seen, place, seen_mask = (image, box, mask) if sees_beyond else (part, Box((0, 0, 0), part.shape), cropped[1])
+    return _finite(LabelledSource(name, part, cropped[0], cropped[1], seen, place, label, seen_mask, notes))
+
+
+def _finite(volume: LabelledSource) -> LabelledSource:
+    """Return a volume whose image is read without NaN, which it may hold where its mask is 0."""
+    if volume.mask is None or volume.image.info.dtype.kind != "f":
+        return volume
+    return replace(volume, image=FiniteSource(volume.image), seen=FiniteSource(volume.seen))
 
 
 def _open(config: VolumesConfig, key: str, role: Role, i: int) -> VolumeSource:
@@ -156,7 +171,8 @@ def place_on_grid(other: VolumeSource, image: VolumeSource, what: str = "image")
     """
     if other.info.channels != 1:
         raise VolumeError(f"{other.info.location} has {other.info.channels} channels; a label or mask has one")
-    if other.info.spacing_nm != image.info.spacing_nm and other.info.spacing_nm is not None:
+    sizes = other.info.spacing_nm, image.info.spacing_nm
+    if sizes[0] is not None and (sizes[1] is None or not np.allclose(sizes[0], sizes[1], rtol=1e-6, atol=0)):
         raise VolumeError(
             f"{other.info.location} has voxels of {other.info.spacing_nm} nm, its {what} "
             f"{image.info.location} has {image.info.spacing_nm} nm"

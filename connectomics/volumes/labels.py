@@ -110,23 +110,31 @@ class LabelIds:
     annotated: NDArray[np.bool_] | None
 
 
-def label_ids(stored: NDArray, layout: Layout) -> LabelIds:
+def label_ids(stored: NDArray, layout: Layout, is_truth: bool = True) -> LabelIds:
     """Return what ids as they are stored, (Z, Y, X), mean.
 
     In the layout "cremi", where 0 is an id like any other, every id is raised by one.
+
+    Args:
+        stored: The ids.
+        layout: How they are meant.
+        is_truth: Whether somebody annotated them. In a prediction of the challenge's layout the marks of what nobody
+            annotated are ids like any other, as `cremi/evaluation/Clefts.py` of cremi/cremi_python has it.
 
     Raises:
         VolumeError: If the ids are of a type, or hold a value, that cannot be a label's.
     """
     label = split_clefts(stored, layout)
+    if layout == "cremi" and not is_truth:
+        label = CleftLabel(stored != np.uint64(CREMI_BACKGROUND), None)
     ids = np.where(label.foreground, stored, np.zeros(1, stored.dtype)).astype(np.uint64)
     if layout == "cremi":
         ids += label.foreground
     return LabelIds(ids.astype(np.min_scalar_type(int(ids.max(initial=0))), copy=False), label.annotated)
 
 
-def read_label(source: VolumeSource) -> LabelIds:
-    """Read a label whole, some sections at a time; see `label_ids`.
+def read_label(source: VolumeSource, is_truth: bool = True) -> LabelIds:
+    """Read a label, or a prediction of ids, whole, some sections at a time; see `label_ids`.
 
     Raises:
         VolumeError: If it cannot be read, or the ids are of a type, or hold a value, that cannot be a label's.
@@ -134,7 +142,7 @@ def read_label(source: VolumeSource) -> LabelIds:
     ids, annotated = np.zeros(source.shape, np.uint8), np.ones(source.shape, np.bool_)
     for z in range(0, source.shape[0], CHUNK[0]):
         box = Box((z, 0, 0), (min(z + CHUNK[0], source.shape[0]), *source.shape[1:]))
-        part = label_ids(source.read(box)[0], source.info.layout)
+        part = label_ids(source.read(box)[0], source.info.layout, is_truth)
         ids = ids.astype(np.promote_types(ids.dtype, part.ids.dtype), copy=False)
         ids[box.slices] = part.ids
         if part.annotated is not None:

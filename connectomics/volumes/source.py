@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import Literal, final
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, final
 
 import numpy as np
 import numpy.typing as npt
 
 from connectomics.errors import VolumeError
 from connectomics.geometry import ZYX, Box, Spacing
+from connectomics.volumes.damage import DAMAGE, describe_error
 
 Role = Literal["image", "label", "mask"]
 Layout = Literal["main", "cremi"]
@@ -31,6 +34,12 @@ class VolumeInfo:
     """Position of the first voxel along (z, y, x)."""
     layout: Layout = "main"
     """How label ids are meant: in "cremi", 0xffffffffffffffff is the background; in "main", 0 is."""
+    notes: tuple[str, ...] = ()
+    """What the reader guessed, or left out, and a person should know; a sentence each."""
+    files: tuple[Path, ...] = ()
+    """Others than the one that was named, in which voxels lie, by links or as parts of a virtual dataset."""
+    attributes: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """What is stored beside the voxels, of the dataset that was opened."""
 
 
 class VolumeSource(ABC):
@@ -53,8 +62,9 @@ class VolumeSource(ABC):
             raise VolumeError(f"{self.info.location} has shape {self.shape}; {box} reaches outside")
         try:
             voxels = self._read(box)
-        except (OSError, RuntimeError, ValueError) as error:
-            raise VolumeError(f"{self.info.location} cannot be read at {box.start} to {box.stop}: {error}") from error
+        except DAMAGE as error:
+            reason = describe_error(error)
+            raise VolumeError(f"{self.info.location} cannot be read at {box.start} to {box.stop}: {reason}") from error
         return voxels if voxels.ndim == 4 else voxels[np.newaxis]
 
     def read_all(self) -> npt.NDArray:
@@ -97,7 +107,7 @@ class CroppedSource(VolumeSource):
         spacing = source.info.spacing_nm or (1.0, 1.0, 1.0)
         z, y, x = (o + a * s for o, a, s in zip(source.info.offset_nm, box.start, spacing, strict=True))
         old = source.info
-        self.info = VolumeInfo(old.location, old.channels, box.shape, old.dtype, old.spacing_nm, (z, y, x), old.layout)
+        self.info = replace(old, shape=box.shape, offset_nm=(z, y, x))
         self._source, self._start = source, box.start
 
     def _read(self, box: Box) -> npt.NDArray:
@@ -131,7 +141,7 @@ class PlacedSource(VolumeSource):
                 f" of {shape}; check the attribute `offset` of both"
             )
         old = source.info
-        self.info = VolumeInfo(old.location, old.channels, shape, old.dtype, old.spacing_nm, layout=old.layout)
+        self.info = replace(old, shape=shape, offset_nm=(0.0, 0.0, 0.0))
         self._source, self._at, self._fill = source, at, fill
 
     def _read(self, box: Box) -> npt.NDArray:

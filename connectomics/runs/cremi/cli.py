@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from connectomics.errors import UserError
+from connectomics.files import user_path
 from connectomics.geometry import Box
 
 EPILOG = """\
@@ -52,7 +53,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def _add_download(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", nargs="*", metavar="SET|FILE",
                         help="train, test (the default: both), corrected, em_r50, or the name of a file")  # fmt: skip
-    parser.add_argument("--out", type=Path, default=DATASETS, metavar="DIR", help="default: %(default)s")
+    parser.add_argument("--out", type=user_path, default=DATASETS, metavar="DIR", help="default: %(default)s")
     parser.add_argument("--url", metavar="URL", help="a mirror: what the names are appended to")
     parser.add_argument("--trust-first", action="store_true",
                         help="take files that neither a known digest nor a certificate vouches for; their digest is "
@@ -61,11 +62,13 @@ def _add_download(parser: argparse.ArgumentParser) -> None:
 
 def _add_prepare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="+", metavar="FILE", help="padded volumes (.hdf), or any image")
-    parser.add_argument("--out", type=Path, default=DATASETS / "corrected", metavar="DIR", help="default: %(default)s")
+    parser.add_argument(
+        "--out", type=user_path, default=DATASETS / "corrected", metavar="DIR", help="default: %(default)s"
+    )
     parser.add_argument("--margin", type=_count, nargs=3, default=(14, 256, 256), metavar=("Z", "Y", "X"),
                         help="voxels around the labelled box; default: 14 256 256")  # fmt: skip
     how = parser.add_mutually_exclusive_group()
-    how.add_argument("--shifts", type=Path, metavar="FILE",
+    how.add_argument("--shifts", type=user_path, metavar="FILE",
                      help="a table instead of the estimate: z,y,x[,shown] as comma-separated values, or an "
                           "im_*.h5; y and x are how many pixels the section's tissue lies down and right")  # fmt: skip
     how.add_argument("--no-align", action="store_true", help="keep the sections as they are")
@@ -77,12 +80,14 @@ def _add_prepare(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_submit(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("predictions", nargs="+", type=Path, metavar="PREDICTION", help="test_im_A+_prediction.h5 ...")
-    parser.add_argument("--out", type=Path, default=Path("submission"), metavar="DIR", help="default: %(default)s")
-    parser.add_argument("--prepared", type=Path, metavar="DIR",
+    parser.add_argument(
+        "predictions", nargs="+", type=user_path, metavar="PREDICTION", help="test_im_A+_prediction.h5 ..."
+    )
+    parser.add_argument("--out", type=user_path, default=Path("submission"), metavar="DIR", help="default: %(default)s")
+    parser.add_argument("--prepared", type=user_path, metavar="DIR",
                         help="where the im_*.h5 lie; default: where they lay when they were predicted")  # fmt: skip
     parser.add_argument(
-        "--tuned", type=Path, metavar="FILE", help="settings that tuning chose: decoding.threshold, ..."
+        "--tuned", type=user_path, metavar="FILE", help="settings that tuning chose: decoding.threshold, ..."
     )
     parser.add_argument("--threshold", type=_share, metavar="P", help="from which probability on; default: 0.5")
     parser.add_argument("--min-size", type=_count, metavar="N", help="drop components of fewer voxels; default: 0")

@@ -61,6 +61,8 @@ def prepare(locations: Sequence[str], wishes: Wishes) -> None:
         UserError: If a volume cannot be used, which is told before any is written, or cannot be written.
     """
     samples = [open_sample(location, wishes.box, wishes.spacing_nm) for location in locations]
+    for note in dict.fromkeys(note for sample in samples for note in sample.notes):
+        say(note)
     names = [short_name(split_location(location)[0].stem) for location in locations]
     twice = [name for name in names if names.count(name) > 1]
     if twice:

@@ -10,7 +10,9 @@ import numpy as np
 
 from connectomics.errors import VolumeError
 from connectomics.geometry import ZYX, Box, Spacing
+from connectomics.volumes.damage import told_as_damage
 from connectomics.volumes.labels import split_clefts
+from connectomics.volumes.links import is_there, open_file
 from connectomics.volumes.read import open_volume, split_location
 from connectomics.volumes.source import VolumeSource
 
@@ -32,6 +34,8 @@ class Sample:
     """The labels of the box; None in a test volume."""
     box: Box
     """The voxels of the raw that are labelled, or that a submission is to label."""
+    notes: tuple[str, ...] = ()
+    """What was guessed when the file was opened; a line each."""
 
 
 def open_sample(location: str, box: Box | None = None, spacing_nm: Spacing | None = None) -> Sample:
@@ -56,17 +60,26 @@ def open_sample(location: str, box: Box | None = None, spacing_nm: Spacing | Non
         raise VolumeError(f"{raw.info.location} has {raw.info.channels} channels; a raw volume has one")
     path, _ = split_location(location)
     if not _holds(path, CLEFTS):
-        return Sample(raw, None, _inside(box or _usual_box(raw.shape), raw))
+        return Sample(raw, None, _inside(box or _usual_box(raw.shape), raw), _notes(raw))
     clefts = open_volume(f"{path}:/{CLEFTS}", "label", raw.info.spacing_nm)
     found = _labelled_box(str(path), raw, clefts)
     if box is not None and box != found:
         raise VolumeError(f"{clefts.info.location} covers {found}, --box says {box}; leave --box out")
     first = Box((0, 0, 0), (1, *clefts.shape[1:]))
     try:
-        split_clefts(clefts.read(first)[0], "cremi")  # of a type that can hold the background
+        section = split_clefts(clefts.read(first)[0], "cremi")  # of a type that can hold the background
     except VolumeError as error:
         raise VolumeError(f"{clefts.info.location}: {error}") from error
-    return Sample(raw, clefts, found)
+    if section.foreground.all():
+        raise VolumeError(
+            f"{clefts.info.location}: all of its first section is a cleft; the background of challenge files is "
+            "0xffffffffffffffff, and this holds none: is it an image, or another label?"
+        )
+    return Sample(raw, clefts, found, _notes(raw, clefts))
+
+
+def _notes(*sources: VolumeSource) -> tuple[str, ...]:
+    return tuple(f"{source.info.location}: {note}" for source in sources for note in source.info.notes)
 
 
 def holds_raw(path: Path) -> bool:
@@ -77,8 +90,8 @@ def holds_raw(path: Path) -> bool:
 def _holds(path: Path, dataset: str) -> bool:
     if not (path.is_file() and h5py.is_hdf5(path)):
         return False
-    with h5py.File(path, "r") as file:
-        return dataset in file
+    with open_file(path) as file, told_as_damage(f"{path} is damaged"):
+        return is_there(file, dataset)
 
 
 def _usual_box(shape: ZYX) -> Box:
@@ -93,8 +106,7 @@ def _inside(box: Box, raw: VolumeSource) -> Box:
 
 def _labelled_box(path: str, raw: VolumeSource, clefts: VolumeSource) -> Box:
     """Return which voxels of the raw the labels cover, by the attributes `offset`."""
-    with h5py.File(path, "r") as file:
-        stated = "offset" in file[CLEFTS].attrs
+    stated = "offset" in clefts.info.attributes
     if clefts.shape == raw.shape and not stated:
         return Box((0, 0, 0), raw.shape)
     if not stated:

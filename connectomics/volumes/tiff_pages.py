@@ -1,0 +1,69 @@
+"""How many pages a TIFF has, and should have."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import tifffile
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Where the chain of pages ends."""
+
+    pages: int
+    """Before the end."""
+    broken: str
+    """Why it ends too early; empty where it ends as it should."""
+
+
+def find_end(path: Path) -> End:
+    """Follow the chain of pages from one to the next.
+
+    tifffile takes a chain that leads out of the file, or back into itself, for one that ends there.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        order = "<" if file.read(2) == b"II" else ">"
+        is_big = _number(file, f"{order}H") == 43
+        at = _at(file, 8 if is_big else 4, f"{order}{'Q' if is_big else 'I'}")
+        count, width, link = (f"{order}Q", 20, f"{order}Q") if is_big else (f"{order}H", 12, f"{order}I")
+        seen: set[int] = set()
+        while at:
+            if at in seen:
+                return End(len(seen), "the chain of its pages leads back into itself")
+            entries = _at(file, at, count)
+            after = None if entries is None else _at(file, at + struct.calcsize(count) + entries * width, link)
+            if after is None:
+                return End(len(seen), f"the next one should begin at byte {at} of a file of {size}")
+            seen.add(at)
+            at = after
+    return End(len(seen), "" if at == 0 else "the file is cut off in its header")
+
+
+def _at(file: BinaryIO, position: int, form: str) -> int | None:
+    if position >= 2**63:
+        return None
+    file.seek(position)
+    return _number(file, form)
+
+
+def _number(file: BinaryIO, form: str) -> int | None:
+    """Return the number that comes next; None at the end of the file."""
+    content = file.read(struct.calcsize(form))
+    return struct.unpack(form, content)[0] if len(content) == struct.calcsize(form) else None
+
+
+def stated_pages(file: tifffile.TiffFile) -> int | None:
+    """Return how many pages ImageJ's metadata count; None where a file does not say."""
+    words = file.imagej_metadata
+    if not words:
+        return None
+    counts = [words.get(key, 1) for key in ("channels", "slices", "frames")]
+    if not all(isinstance(count, int) and 0 < count < 2**31 for count in counts):
+        return None
+    is_colour = file.pages.first.samplesperpixel > 1  # whose channels lie in one page
+    return (1 if is_colour else counts[0]) * counts[1] * counts[2]
