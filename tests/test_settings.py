@@ -9,6 +9,7 @@ from typing import Any, get_args, get_type_hints
 import numpy as np
 import pytest
 import yaml
+from torch import nn
 
 from connectomics.config import Config, as_plain, load_configs
 from connectomics.config.augmentation import AugmentationConfig
@@ -18,6 +19,7 @@ from connectomics.data.augment import AUGMENTATIONS, Augmentation, build_augment
 from connectomics.decoding import DECODERS, decode
 from connectomics.runs.assemble import check_names
 from connectomics.runs.cli import main
+from connectomics.training.optimizers import build_optimizer, build_scheduler
 from tests.runs.reading import only_run
 
 TUTORIALS = Path(__file__).parents[1] / "tutorials"
@@ -192,7 +194,7 @@ PINNED = {
     "optimization.scheduler.name": "CosineAnnealingLR",
     "optimization.scheduler.min_lr": 1e-5,
     "optimization.scheduler.interval": "step",
-    "optimization.scheduler.params.t_max": 150000,
+    "optimization.scheduler.params.t_max": None,
     "optimization.ema.enabled": True,
     "optimization.ema.decay": 0.999,
     "optimization.ema.warmup_steps": 500,
@@ -232,6 +234,9 @@ def test_the_cremi_tutorial_keeps_what_the_field_knows() -> None:
             value = object.__getattribute__(value, name)
         found[key] = value
     assert found == PINNED
+    scheduler = build_scheduler(build_optimizer(nn.Linear(1, 1), config.optimization.optimizer), config.optimization)
+    (factor, _) = scheduler.lr_lambdas
+    assert factor(149_999) > factor(150_000) == factor(150_001) == pytest.approx(0.01)  # `t_max` is `max_steps`
     terms = [(term.function, term.weight, term.kwargs) for term in config.model.loss.losses]
     assert terms == [
         ("WeightedBCEWithLogitsLoss", 1.0, {}),

@@ -107,6 +107,7 @@ CHANGES: list[tuple[Callable[[Config], Facts], str]] = [
         "optimizer.name=Adam", "optimizer.lr=2e-3", "optimizer.eps=1e-6", "optimizer.betas=[0.8,0.9]",
         "optimizer.weight_decay=0.1", "scheduler.name=ConstantLR", "scheduler.min_lr=1e-4",
         "scheduler.interval=epoch", "scheduler.params.t_max=3", "max_steps=4",
+        "optimizer.params={amsgrad: true}",
     )),
     *((trainer, f"optimization.{change}") for change in (
         "max_steps=4", "precision=bf16-mixed", "gradient_clip_val=0", "accumulate_grad_batches=2", "benchmark=false",

@@ -8,8 +8,8 @@ from typing import Literal
 class WindowConfig:
     """`inference.window`: how a volume is cut into overlapping windows."""
 
-    window_size: tuple[int, int, int] = (18, 256, 256)
-    """Extent along (z, y, x), in voxels."""
+    window_size: tuple[int, int, int] | None = None
+    """Extent along (z, y, x), in voxels; null is the training patch, `data.dataloader.patch_size`."""
     sw_batch_size: int = 4
     """Windows that go through the network together."""
     overlap: float = 0.5

@@ -100,6 +100,8 @@ def _fold_stage(trees: Mapping[str, Tree], assignments: Sequence[Assignment], st
         _assign(folded, segments, value, f"command line: {prefix}", origins)
     resolve_references(folded, origins)
     config = convert(Config, folded, "", origins)
+    window = config.inference.window
+    window.window_size = window.window_size or config.data.dataloader.patch_size
     for key, complaint in check(config):
         raise ConfigError(f"{origins.of(key)} {complaint}")
     return replace(config, save_path=str(user_path(config.save_path or f"outputs/{config.experiment_name}")))

@@ -1,7 +1,7 @@
 """`optimization`: how long, how exact, and by which optimizer."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(kw_only=True, slots=True)
@@ -13,11 +13,13 @@ class OptimizerConfig:
     lr: float = 1e-3
     """Learning rate at the first step."""
     eps: float = 1e-8
-    """Added to the denominator of the step."""
+    """Added to the denominator of a step by optimizers that divide by a running mean."""
     betas: tuple[float, float] = (0.9, 0.999)
-    """Decay of the running means of the gradient and of its square."""
+    """Decay of the running means of the gradient and of its square, for optimizers that keep them."""
     weight_decay: float = 0.01
-    """Decoupled weight decay; not applied to biases and normalisation."""
+    """Weight decay, decoupled with AdamW and Adam; not applied to biases and normalisation."""
+    params: dict[str, Any] = field(default_factory=dict)
+    """Other arguments of the optimizer, by name: `{momentum: 0.9, nesterov: true}` for SGD."""
 
 
 @dataclass(kw_only=True, slots=True)

@@ -84,7 +84,7 @@ def plan_inference(config: Config) -> InferencePlan:
             "whole; set it to null and lower inference.window.max_voxels, or set inference.window.whole_plane=false"
         )
     return InferencePlan(
-        window=window.window_size,
+        window=window.window_size or config.data.dataloader.patch_size,
         overlap=window.overlap,
         profile=pick(PROFILES, window.blending, "inference.window.blending"),
         whole_plane=whole_plane,

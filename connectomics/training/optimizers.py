@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
+from inspect import signature
 from math import ceil, cos, pi
 
 import torch
@@ -11,10 +13,20 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from connectomics.config.optimization import OptimizationConfig, OptimizerConfig
-from connectomics.lookup import pick
+from connectomics.errors import ConfigError
+from connectomics.lookup import build, pick
 
-OPTIMIZERS: Mapping[str, Callable[..., Optimizer]] = {"AdamW": torch.optim.AdamW, "Adam": torch.optim.Adam}
-"""`optimization.optimizer.name` to the optimizer."""
+OPTIMIZERS: Mapping[str, Callable[..., Optimizer]] = {
+    "AdamW": torch.optim.AdamW,
+    "Adam": partial(torch.optim.Adam, decoupled_weight_decay=True),
+    "SGD": torch.optim.SGD,
+}
+"""`optimization.optimizer.name` to the optimizer.
+
+It is given the learning rate, and `eps` and `betas` if it takes them; its other arguments, such as the momentum of SGD,
+stand in `optimization.optimizer.params`. Weight decay is decoupled, but for SGD, where it is that of a penalty on the
+squared weights.
+"""
 
 Course = Callable[[float, float], float]
 """Share of the run that is done, and lowest factor, to the factor of the learning rate."""
@@ -28,12 +40,21 @@ SCHEDULERS: Mapping[str, Course] = {
 
 
 def build_optimizer(model: nn.Module, config: OptimizerConfig) -> Optimizer:
-    """Build the optimizer of a network; weight decay spares biases and normalisation."""
+    """Build the optimizer of a network; weight decay spares biases and normalisation.
+
+    Raises:
+        ConfigError: If it, or one of `optimization.optimizer.params`, is unknown or does not fit.
+    """
     weights = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
     others = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
     groups = [{"params": weights, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
     make = pick(OPTIMIZERS, config.name, "optimization.optimizer.name")
-    return make([group for group in groups if group["params"]], lr=config.lr, eps=config.eps, betas=config.betas)
+    known = signature(make).parameters
+    if twice := {"params", "lr", "eps", "betas", "weight_decay"} & config.params.keys():
+        raise ConfigError(f"optimization.optimizer.params.{min(twice)} has a setting of its own")
+    usual = {name: value for name, value in (("eps", config.eps), ("betas", config.betas)) if name in known}
+    own = partial(make, [group for group in groups if group["params"]], lr=config.lr, **usual)
+    return build(own, config.params, config.name, "optimization.optimizer.params")
 
 
 def build_scheduler(optimizer: Optimizer, config: OptimizationConfig) -> LRScheduler:

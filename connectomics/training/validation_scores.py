@@ -59,8 +59,8 @@ class ValidationScores(pl.Callback):
         size = len(outputs)
         every = -(-self._patches(trainer, size) // max(1, self._max_patches))
         for i in range(size):
-            probability = self._foreground(outputs[i].float())  # (Z, Y, X)
-            truth = self._foreground(batch["label"][i]) > 0.5
+            probability = self._foreground_of(outputs[i])  # (Z, Y, X)
+            truth = self._foreground_of(batch["label"][i]) > 0.5
             valid = batch["valid"][i, 0] > 0
             self._count(probability[valid], truth[valid])
             if self._max_patches and (batch_idx * size + i) % every == 0:
@@ -79,6 +79,10 @@ class ValidationScores(pl.Callback):
         writer = trainer.logger.experiment if trainer.logger is not None and trainer.is_global_zero else None
         if isinstance(writer, SummaryWriter) and counts.sum() > 0:
             _write_curve(writer, counts.double().cpu(), trainer.global_step)
+
+    def _foreground_of(self, channels: Tensor) -> Tensor:
+        """Return what the decoder takes for the probability of any object, (Z, Y, X), of channels (C, Z, Y, X)."""
+        return torch.from_numpy(self._foreground(channels.float().cpu().numpy())).to(channels.device)
 
     def _patches(self, trainer: pl.Trainer, size: int) -> int:
         """Return how many patches this process validates on, at most."""

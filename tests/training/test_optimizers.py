@@ -60,3 +60,35 @@ def test_weight_decay_spares_biases_and_norms() -> None:
 def test_unknown_names_are_answered_with_the_close_match() -> None:
     with pytest.raises(ConfigError, match="did you mean 'AdamW'"):
         build_optimizer(nn.Linear(1, 1), OptimizerConfig(name="AdamWW"))
+
+
+def test_weight_decay_of_adam_is_decoupled_as_the_setting_says() -> None:
+    weights = []
+    for name in ("Adam", "AdamW"):
+        torch.manual_seed(0)
+        layer = nn.Linear(3, 3)
+        optimizer = build_optimizer(layer, OptimizerConfig(name=name, lr=0.1, weight_decay=0.5))
+        for _ in range(5):
+            layer(torch.ones(3)).pow(2).sum().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        weights.append(layer.weight.detach().clone())
+    torch.testing.assert_close(*weights, rtol=0, atol=0)
+
+
+def test_an_optimizer_takes_its_own_arguments_and_no_others() -> None:
+    config = OptimizerConfig(name="SGD", lr=0.1, weight_decay=0.0, params={"momentum": 0.9, "nesterov": True})
+    (group, others) = build_optimizer(nn.Linear(2, 2), config).param_groups
+    assert (group["momentum"], group["nesterov"], others["momentum"]) == (0.9, True, 0.9)
+    for params, says in (
+        ({"momentun": 0.9}, "params.momentun is not an argument of SGD; did you mean 'momentum'"),
+        ({"momentum": -1}, "optimization.optimizer.params do not fit SGD"),
+        ({"lr": 3}, "params.lr has a setting of its own"),
+    ):
+        with pytest.raises(ConfigError, match=says):
+            build_optimizer(nn.Linear(2, 2), OptimizerConfig(name="SGD", params=params))
+
+
+def test_the_schedule_of_the_tutorials_takes_all_steps_however_many() -> None:
+    config = OptimizationConfig(max_steps=40)
+    assert course(config, 41)[-1] == pytest.approx(1e-5)
