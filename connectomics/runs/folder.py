@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,16 +105,31 @@ class RunFolder:
 
 
 def new_run(save_path: str) -> RunFolder:
-    """Return the folder of a run that begins now; all processes of a run get the same one."""
+    """Make the folder of a run that begins now; all processes of a run get the same one.
+
+    Raises:
+        UserError: If it cannot be made.
+    """
     if RUN_VARIABLE in os.environ and not is_first_process():
         return RunFolder(Path(os.environ[RUN_VARIABLE]))
     root = Path(save_path) / _stamp()
-    for again in range(2, 1000):
-        if not root.exists():
-            break
-        root = root.with_name(f"{root.name.partition('.')[0]}.{again}")
+    if is_first_process():
+        root = _make_new(root)
     os.environ[RUN_VARIABLE] = str(root)
     return RunFolder(root)
+
+
+def _make_new(root: Path) -> Path:
+    """Make a folder that nobody else made, `root` or the next free `root.2`: two runs never get the same one."""
+    try:
+        root.parent.mkdir(parents=True, exist_ok=True)
+        for name in (root.name, *(f"{root.name}.{again}" for again in range(2, 1000))):
+            with suppress(FileExistsError):
+                (root.parent / name).mkdir()
+                return root.parent / name
+    except OSError as error:
+        raise UserError(f"save_path: {root} cannot be written: {error.strerror or error}") from error
+    raise UserError(f"save_path: {root.parent} holds {root.name} a thousand times; give another save_path")
 
 
 def run_of(checkpoint: Path, save_path: str) -> RunFolder:
