@@ -104,8 +104,12 @@ class RunFolder:
             raise UserError(f"save_path: {self.root} cannot be written: {error.strerror or error}") from error
 
 
-def new_run(save_path: str) -> RunFolder:
+def new_run(save_path: str, make: bool = True) -> RunFolder:
     """Make the folder of a run that begins now; all processes of a run get the same one.
+
+    Args:
+        save_path: The folder around it.
+        make: False for a trial that writes nothing: the folder is only named.
 
     Raises:
         UserError: If it cannot be made.
@@ -113,7 +117,7 @@ def new_run(save_path: str) -> RunFolder:
     if RUN_VARIABLE in os.environ and not is_first_process():
         return RunFolder(Path(os.environ[RUN_VARIABLE]))
     root = Path(save_path) / _stamp()
-    if is_first_process():
+    if make and is_first_process():
         root = _make_new(root)
     os.environ[RUN_VARIABLE] = str(root)
     return RunFolder(root)
@@ -132,11 +136,11 @@ def _make_new(root: Path) -> Path:
     raise UserError(f"save_path: {root.parent} holds {root.name} a thousand times; give another save_path")
 
 
-def run_of(checkpoint: Path, save_path: str) -> RunFolder:
+def run_of(checkpoint: Path, save_path: str, make: bool = True) -> RunFolder:
     """Return the run that a checkpoint belongs to; one that lies in no run gets a new folder."""
     if checkpoint.parent.name == "checkpoints":
         return RunFolder(checkpoint.parent.parent)
-    return new_run(save_path)
+    return new_run(save_path, make)
 
 
 def _stamp() -> str:
