@@ -54,7 +54,7 @@ def load_configs(
     assignments = parse_overrides(overrides)
     if tuned is None:
         return {stage: _fold_stage(trees, assignments, stage, mode) for stage in STAGES}
-    last = read_tree(tuned, "--tuned")
+    last = _read_tuned(tuned)
     with_tuned = trees | {str(tuned): last}
     return {stage: _fold_stage(with_tuned if stage == mode else trees, assignments, stage, mode) for stage in STAGES}
 
@@ -65,11 +65,20 @@ def load_tuned(path: Path) -> DecodingConfig:
     Raises:
         ConfigError: As `load_configs`, and if the file chooses no threshold.
     """
-    tree = read_tree(path, "--tuned")
+    tree = _read_tuned(path)
     decoding = _fold_stage({str(path): tree}, (), "test", "test").decoding
     if "threshold" not in (tree.get("decoding") or {}):
         raise ConfigError(f"--tuned {path} holds no decoding.threshold; give the file that tune mode wrote")
     return decoding
+
+
+def _read_tuned(path: Path) -> Tree:
+    """Read what tune mode wrote; it decides how a prediction is decoded, and nothing else."""
+    tree = read_tree(path, "--tuned")
+    for key in tree:
+        if key != "decoding":
+            raise ConfigError(f"--tuned {path} sets {key}; only decoding may stand there, as tune mode writes it")
+    return tree
 
 
 def dump_config(config: Config) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,24 +104,43 @@ class RunFolder:
             raise UserError(f"save_path: {self.root} cannot be written: {error.strerror or error}") from error
 
 
-def new_run(save_path: str) -> RunFolder:
-    """Return the folder of a run that begins now; all processes of a run get the same one."""
+def new_run(save_path: str, make: bool = True) -> RunFolder:
+    """Make the folder of a run that begins now; all processes of a run get the same one.
+
+    Args:
+        save_path: The folder around it.
+        make: False for a trial that writes nothing: the folder is only named.
+
+    Raises:
+        UserError: If it cannot be made.
+    """
     if RUN_VARIABLE in os.environ and not is_first_process():
         return RunFolder(Path(os.environ[RUN_VARIABLE]))
     root = Path(save_path) / _stamp()
-    for again in range(2, 1000):
-        if not root.exists():
-            break
-        root = root.with_name(f"{root.name.partition('.')[0]}.{again}")
+    if make and is_first_process():
+        root = _make_new(root)
     os.environ[RUN_VARIABLE] = str(root)
     return RunFolder(root)
 
 
-def run_of(checkpoint: Path, save_path: str) -> RunFolder:
+def _make_new(root: Path) -> Path:
+    """Make a folder that nobody else made, `root` or the next free `root.2`: two runs never get the same one."""
+    try:
+        root.parent.mkdir(parents=True, exist_ok=True)
+        for name in (root.name, *(f"{root.name}.{again}" for again in range(2, 1000))):
+            with suppress(FileExistsError):
+                (root.parent / name).mkdir()
+                return root.parent / name
+    except OSError as error:
+        raise UserError(f"save_path: {root} cannot be written: {error.strerror or error}") from error
+    raise UserError(f"save_path: {root.parent} holds {root.name} a thousand times; give another save_path")
+
+
+def run_of(checkpoint: Path, save_path: str, make: bool = True) -> RunFolder:
     """Return the run that a checkpoint belongs to; one that lies in no run gets a new folder."""
     if checkpoint.parent.name == "checkpoints":
         return RunFolder(checkpoint.parent.parent)
-    return new_run(save_path)
+    return new_run(save_path, make)
 
 
 def _stamp() -> str:

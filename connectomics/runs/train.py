@@ -44,7 +44,8 @@ def train(config: Config, checkpoint: Path | None = None, fast_dev_run: int = 0)
     tell_remarks(volumes, data.target)
     tell_masks([config.data.train, config.data.val], volumes)
     data.setup("fit")
-    run = new_run(config.save_path or "") if checkpoint is None else run_of(checkpoint, config.save_path or "")
+    place, make = config.save_path or "", not fast_dev_run
+    run = new_run(place, make) if checkpoint is None else run_of(checkpoint, place, make)
     if not fast_dev_run:
         run.require_writable()
         _write_config(run, config, resumed_step)

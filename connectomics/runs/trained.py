@@ -75,7 +75,7 @@ def open_trained(config: Config, checkpoint: Path, stage: str) -> Trained:
     saved = read_checkpoint(checkpoint)
     require_same_model(saved, as_plain(config), checkpoint)
     network = load_network(config, saved, checkpoint)
-    run = run_of(checkpoint, config.save_path or "")
+    run = run_of(checkpoint, config.save_path or "", make=False)
     return Trained(network, RunFolder(run.root, stage), checkpoint, int(saved["global_step"]))
 
 

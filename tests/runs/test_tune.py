@@ -182,3 +182,11 @@ def test_of_equal_settings_the_one_that_changes_least_is_chosen() -> None:
 def test_a_score_that_one_volume_lacks_has_no_mean() -> None:
     rows = {"a": [{"threshold": 0.5, "min_size": 0, "x": 1.0}], "b": [{"threshold": 0.5, "min_size": 0, "x": None}]}
     assert average(rows) == [{"threshold": 0.5, "min_size": 0, "x": None}]
+
+
+@pytest.mark.parametrize("key", ["save_path", "data", "inference", "default", "test"])
+def test_a_tuned_file_decides_how_to_decode_and_nothing_else(small: Path, tmp_path: Path, capsys, key) -> None:
+    tuned = tmp_path / "tuned.yaml"
+    tuned.write_text(yaml.safe_dump({"decoding": {"threshold": 0.4}, key: {}}), encoding="utf-8")
+    assert run_cli("--config", small, "--mode", "test", "--checkpoint", small, "--tuned", tuned) == 2
+    assert f"sets {key}; only decoding may stand there" in capsys.readouterr().err
