@@ -109,6 +109,14 @@ def two_halves(predicted: Mask, truth: Mask, rng: np.random.Generator) -> None:
     predicted[:, :, :middle] = truth[:, :, middle:] = True
 
 
+def ball_in_shell(predicted: Mask, truth: Mask, rng: np.random.Generator) -> None:
+    axes = np.ogrid[tuple(slice(0, extent) for extent in truth.shape)]
+    steps = [axis - extent // 2 for axis, extent in zip(axes, truth.shape, strict=True)]
+    away = np.sqrt((10.0 * steps[0]) ** 2 + steps[1] ** 2.0 + steps[2] ** 2.0)  # in pixels
+    np.less(np.abs(away - 560), 1.1, out=truth)
+    np.less(away, 110, out=predicted)
+
+
 def speckle(share: float, both: bool) -> Callable[[Mask, Mask, np.random.Generator], None]:
     def draw(predicted: Mask, truth: Mask, rng: np.random.Generator) -> None:
         for mask in (predicted, truth) if both else (predicted,):
@@ -126,6 +134,7 @@ CASES: Mapping[str, Case] = {
     "all": Case("all voxels predicted", everything),
     "one": Case("all voxels predicted, one annotated", one_voxel),
     "halves": Case("one half of the volume predicted, the other annotated", two_halves),
+    "shell": Case("a ball predicted in the middle of a shell", ball_in_shell),
     "speckle5": Case("random 5 % of the voxels predicted, other 5 % annotated", speckle(0.05, both=True)),
     "speckle50": Case("a random half predicted, another one annotated", speckle(0.5, both=True)),
     "all_4.6": Case("all voxels predicted, voxels of 50 x 4.6 x 4.6 nm", everything, spacing_nm=(50, 4.6, 4.6)),

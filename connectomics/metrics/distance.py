@@ -8,6 +8,7 @@ is asked decides, so no mask takes long: few voxels go to the tree, many to the 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import final
@@ -21,11 +22,17 @@ from connectomics.geometry import Box, Spacing
 from connectomics.metrics.lattice import Lattice, build_lattice
 from connectomics.metrics.pair import Mask
 
-TREE_COST = 90
+TREE_COST = 150
 """A voxel that is looked up in the tree takes as long as so many voxels of the transform; measured on one core."""
 
-BORDER_COST = 30
-"""The same of a voxel that the tree is built of."""
+BORDER_COST = 10
+"""A voxel that the tree is built of takes as long as so many voxels of the transform."""
+
+SAMPLE = 1000
+"""Voxels that a tree is tried on before many are looked up in it."""
+
+MOST_SECONDS = 1e-7
+"""A tree that would take longer, for each voxel of the volume, gives way to the transform, which takes a third."""
 
 LARGEST_FLOAT32 = 2**24
 """Whole numbers up to this one are exact in float32, the type of the transform."""
@@ -120,9 +127,28 @@ class TargetDistances:
         if suits_tree(outside, border, inner.size):
             self._border = find_border(inner)
             self._tree = KDTree(self._border * self._steps, balanced_tree=False, compact_nodes=False)
-        else:
+            if outside > SAMPLE and self._seconds(asked[self._box.slices], inner, outside) > MOST_SECONDS * inner.size:
+                self._tree = None
+        if self._tree is None:
             outside_of = (~inner).view(np.uint8)  # edt copies what is bool
             self._volume = edt.edtsq(outside_of, tuple(self._steps), black_border=False, parallel=THREADS)
+
+    def _seconds(self, asked: Mask, targets: Mask, outside: int) -> float:
+        """Return how long the tree would take for all voxels, by those of an even sample.
+
+        Where very many targets are all but equally near, as inside of a shell, a tree looks at each of them.
+        """
+        step, before, sample = outside // SAMPLE + 1, 0, []
+        for z, (section, found) in enumerate(zip(asked, targets, strict=True)):
+            rows, columns = np.nonzero(section & ~found)
+            own = slice(-before % step, None, step)
+            sample.append(np.stack([np.full(len(rows[own]), z), rows[own], columns[own]], axis=1))
+            before += len(rows)
+        voxels = np.concatenate(sample) * self._steps
+        assert self._tree is not None
+        start = time.process_time()
+        self._tree.query(voxels)
+        return (time.process_time() - start) * outside / len(voxels)
 
     @property
     def uses_tree(self) -> bool:

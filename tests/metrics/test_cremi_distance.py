@@ -191,12 +191,15 @@ def test_a_large_transform_is_exact_to_the_last_corner(shape: tuple[int, ...], m
         np.testing.assert_array_equal(distances.squared(z, np.arange(y.size)), expected)
 
 
-def test_few_far_voxels_go_to_the_tree_and_many_to_the_transform() -> None:
+def test_few_far_voxels_go_to_the_tree_and_many_to_the_transform(monkeypatch: pytest.MonkeyPatch) -> None:
     truth, far = np.zeros((2, 30, 300, 300), bool)
     truth[:, 10:290, 10:70] = True
     far[:, 290:297, 290:297] = True
     assert TargetDistances(truth, (40, 4, 4), far).uses_tree
     assert not TargetDistances(truth, (40, 4, 4), ~truth).uses_tree
+    monkeypatch.setattr(distance, "MOST_SECONDS", 0.0)
+    monkeypatch.setattr(distance, "SAMPLE", 10)
+    assert not TargetDistances(truth, (40, 4, 4), far).uses_tree  # a tree that turns out to be slow gives way
     assert len(find_border(truth)) == 30 * 2 * (280 + 58)
 
 
