@@ -121,48 +121,42 @@ class TargetDistances:
         largest = sum(weight * extent**2 for weight, extent in zip(self.lattice.weights, inner.shape, strict=True))
         self.is_whole = largest < LARGEST_FLOAT32 and all(weight == round(weight) for weight in self.lattice.weights)
         """Whether every squared distance is a whole number that float32 holds."""
-        outside = sum(int(np.count_nonzero(a & ~t)) for a, t in zip(asked[self._box.slices], inner, strict=True))
-        border = sum(int(np.count_nonzero(section)) for section in _borders(inner))
+        outside = asked[self._box.slices] & ~inner
+        number = int(np.count_nonzero(outside))
         self._tree: KDTree | None = None
-        if suits_tree(outside, border, inner.size):
+        if suits_tree(number, 0, inner.size) and suits_tree(number, _count_border(inner), inner.size):
             self._border = find_border(inner)
             self._tree = KDTree(self._border * self._steps, balanced_tree=False, compact_nodes=False)
-            if outside > SAMPLE and self._seconds(asked[self._box.slices], inner, outside) > MOST_SECONDS * inner.size:
+            if number > SAMPLE and self._seconds(np.argwhere(outside)) > MOST_SECONDS * inner.size:
                 self._tree = None
+        del outside
         if self._tree is None:
             outside_of = (~inner).view(np.uint8)  # edt copies what is bool
             self._volume = edt.edtsq(outside_of, tuple(self._steps), black_border=False, parallel=THREADS)
 
-    def _seconds(self, asked: Mask, targets: Mask, outside: int) -> float:
-        """Return how long the tree would take for all voxels, by those of an even sample.
+    def _seconds(self, voxels: NDArray[np.int64]) -> float:
+        """Return how long the tree would take for all voxels (z, y, x), (N, 3), by those of an even sample.
 
         Where very many targets are all but equally near, as inside of a shell, a tree looks at each of them.
         """
-        step, before, sample = outside // SAMPLE + 1, 0, []
-        for z, (section, found) in enumerate(zip(asked, targets, strict=True)):
-            rows, columns = np.nonzero(section & ~found)
-            own = slice(-before % step, None, step)
-            sample.append(np.stack([np.full(len(rows[own]), z), rows[own], columns[own]], axis=1))
-            before += len(rows)
-        voxels = np.concatenate(sample) * self._steps
         assert self._tree is not None
-        start = time.process_time()
-        self._tree.query(voxels)
-        return (time.process_time() - start) * outside / len(voxels)
+        sample, start = voxels[:: len(voxels) // SAMPLE + 1], time.process_time()
+        self._tree.query(sample * self._steps)
+        return (time.process_time() - start) * len(voxels) / len(sample)
 
     @property
     def uses_tree(self) -> bool:
         """Whether each voxel is looked up by itself; otherwise a transform holds the distances of all."""
         return self._tree is not None
 
-    def squared(self, z: int, pixels: NDArray[np.intp]) -> NDArray[np.floating]:
+    def squared(self, z: int, pixels: NDArray[np.intp]) -> NDArray[np.float64]:
         """Return the squared distances, in units of `lattice`, from pixels of the raveled section `z`, (N,)."""
         (z0, y0, x0), (_, _, width) = self._box.start, self._targets.shape
         if self._tree is None and self._box.shape[2] == width:
-            return self._volume[z - z0].reshape(-1)[pixels - y0 * width]
+            return self._volume[z - z0].reshape(-1)[pixels - y0 * width].astype(np.float64)
         rows, columns = np.divmod(pixels, width)
         if self._tree is None:
-            return self._volume[z - z0, rows - y0, columns - x0]
+            return self._volume[z - z0, rows - y0, columns - x0].astype(np.float64)
         squared = np.zeros(len(pixels))
         outside = np.flatnonzero(~self._targets[z, rows, columns])
         voxels = np.stack([np.full(len(outside), z - z0), rows[outside] - y0, columns[outside] - x0], axis=1)
@@ -194,20 +188,18 @@ def measure_distances(queried: Mask, targets: Mask, spacing_nm: Spacing) -> Dist
     distances = TargetDistances(targets, spacing_nm, queried)
     pixels = ((z, np.flatnonzero(section)) for z, section in enumerate(queried))
     parts = (distances.squared(z, own) for z, own in pixels if len(own))
-    count = _count_exactly if distances.uses_tree else _count_whole if distances.is_whole else _count_by_bits
-    return DistanceCounts(*count(parts), distances.lattice)
-
-
-def _count_exactly(parts: Iterator[NDArray]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return the distinct values of some arrays, and how often each occurs."""
-    return np.unique(np.concatenate(list(parts)), return_counts=True)
+    if distances.uses_tree:
+        counted = np.unique(np.concatenate(list(parts)), return_counts=True)
+    else:
+        counted = _count_whole(parts) if distances.is_whole else _count_by_bits(parts)
+    return DistanceCounts(*counted, distances.lattice)
 
 
 def _count_whole(parts: Iterator[NDArray]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return the same of many whole numbers in float32."""
+    """Return the distinct values of arrays of whole numbers, and how often each occurs."""
     total = np.zeros(0, np.int64)
     for part in parts:
-        counts = np.bincount(part.astype(np.int32))
+        counts = np.bincount(part.astype(np.int64))
         total = np.pad(total, (0, max(0, len(counts) - len(total))))
         total[: len(counts)] += counts
     squared = np.flatnonzero(total)
@@ -215,10 +207,10 @@ def _count_whole(parts: Iterator[NDArray]) -> tuple[NDArray[np.float64], NDArray
 
 
 def _count_by_bits(parts: Iterator[NDArray]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return the same of many numbers in float32, of which those that share their first bits stand as their mean."""
+    """Return the same of other numbers from float32, of which those that share their first bits stand as their mean."""
     counts, sums = np.zeros(0, np.int64), np.zeros(0)
     for part in parts:
-        keys = part.view(np.int32) >> DROPPED_BITS
+        keys = part.astype(np.float32).view(np.int32) >> DROPPED_BITS
         keys = np.maximum(keys - SMALLEST_KEY, 0)  # 0 for the distance 0
         more = max(0, int(keys.max()) + 1 - len(counts))
         counts, sums = np.pad(counts, (0, more)), np.pad(sums, (0, more))
@@ -234,7 +226,7 @@ def find_border(mask: Mask) -> NDArray[np.int32]:
     A voxel at the end of the volume is no border by that alone: what is nearest to a voxel outside of the mask, but
     within the volume, always has a neighbour on the way there.
     """
-    voxels = np.empty((sum(int(np.count_nonzero(section)) for section in _borders(mask)), 3), np.int32)
+    voxels = np.empty((_count_border(mask), 3), np.int32)
     filled = 0
     for z, section in enumerate(_borders(mask)):
         rows, columns = np.nonzero(section)
@@ -242,6 +234,10 @@ def find_border(mask: Mask) -> NDArray[np.int32]:
         own[:, 0], own[:, 1], own[:, 2] = z, rows, columns
         filled += len(rows)
     return voxels
+
+
+def _count_border(mask: Mask) -> int:
+    return sum(int(np.count_nonzero(section)) for section in _borders(mask))
 
 
 def _borders(mask: Mask) -> Iterator[Mask]:
