@@ -28,6 +28,7 @@ from connectomics.data.resample import Geometry
 from connectomics.inference.views import Ensemble, all_views
 from connectomics.metrics import LabelPair, mean_over_volumes, score_volume
 from connectomics.models import build_model
+from connectomics.models.build import MEMORY_FORMATS
 from connectomics.runs.network import forward_on
 from connectomics.training.checkpoints import SETTINGS_KEY, load_weights, network_weights, read_checkpoint
 
@@ -60,7 +61,8 @@ def measure_again(model: nn.Module, patches: Iterable[Tensor]) -> None:
 
 def score(model: nn.Module, config: Config, cutter: PatchCutter, views: bool) -> str:
     """Return the mean scores of the volumes."""
-    forward = forward_on(torch.device("cpu"), model.eval(), config)
+    form = MEMORY_FORMATS[config.model.memory_format]
+    forward = forward_on(torch.device("cpu"), model.eval(), form, config.inference.precision, config.inference.compile)
     scores = {}
     for number, volume in enumerate(cutter.volumes):
         whole = cutter.cut(number, (0, 0, 0), Geometry(volume.shape))

@@ -14,7 +14,7 @@ from connectomics.data.datamodule import VolumesDataModule
 from connectomics.decoding import decode
 from connectomics.errors import ConfigError
 from connectomics.inference import plan_inference
-from connectomics.runs.score import match_rule
+from connectomics.runs.job import match_rule
 from connectomics.training.module import SegmentationModule
 from connectomics.training.trainer import build_trainer
 

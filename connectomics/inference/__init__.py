@@ -9,14 +9,14 @@ The network runs in threads of its own: reading, writing and decoding sections c
 survives a kill goes through a file in the making; the loop sees all sections, those of the killed run first:
 
     saved = SAVED_TYPES[config.inference.save_dtype]
-    mark = fingerprint(config, network.state_dict(), image, intensity, device)
+    mark = fingerprint(concerning(config, network_settings), network.state_dict(), image, intensity)
     with StagedVolume(path, plan.channels, image.shape, saved.dtype, attributes, mark, plan.block) as stage:
-        if stage.changed: say(f"starting afresh: {', '.join(stage.changed)} changed")
+        if stage.dropped: say(f"starting afresh: {', '.join(stage.dropped)} changed")
         for sections in predict_into(stage, saved, image, intensity, plan, lanes, on_progress, on_notice):
             mask[sections.box.slices] = decode(sections.voxels)  # exactly the values that the file holds
 """
 
-from connectomics.inference.fingerprint import fingerprint
+from connectomics.inference.fingerprint import circumstances, concerning, fingerprint
 from connectomics.inference.plan import InferencePlan, plan_inference
 from connectomics.inference.predict import OnNotice, OnProgress, predict_volume
 from connectomics.inference.rows import Forward, Lane
@@ -32,6 +32,8 @@ __all__ = [
     "OnProgress",
     "SavedType",
     "Sections",
+    "circumstances",
+    "concerning",
     "fingerprint",
     "plan_inference",
     "predict_into",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from hashlib import sha256
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,42 +15,68 @@ import connectomics
 from connectomics.config import Config, as_plain
 from connectomics.geometry import Box
 from connectomics.volumes.intensity import IntensityRange
-from connectomics.volumes.read import split_location
 from connectomics.volumes.source import VolumeSource
+from connectomics.volumes.state import state_of_files
+
+PREDICTION_VERSION = 1
+"""Version of the code that predicts, raised by hand when the same weights, settings and image give other numbers: a
+test holds it to those of a small prediction."""
+
+NO_DIFFERENCE = ("save_results", "save_backend", "save_dtype", "compile", "use_ema")
+"""Settings of `inference` that change no number, or that the weights and the file's layout tell already."""
+
+
+def concerning(config: Config, network: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that a prediction depends on, as plain values.
+
+    Args:
+        config: The settings.
+        network: Those that shape the network, by key.
+    """
+    plain = as_plain(config)
+    inference = {name: value for name, value in plain["inference"].items() if name not in NO_DIFFERENCE}
+    inference["window"] = {name: value for name, value in inference["window"].items() if name != "sw_batch_size"}
+    return {"network": dict(network), "border": plain["data"]["data_transform"], "inference": inference}
 
 
 def fingerprint(
-    config: Config,
+    settings: Mapping[str, Any],
     weights: Mapping[str, Tensor],
     image: VolumeSource,
     intensity: IntensityRange,
-    device: torch.device,
     part: Box | None = None,
 ) -> dict[str, str]:
     """Return what the prediction of one volume depends on, by name.
 
+    It tells the content, not the place: a folder that was moved, another machine or another batch size change nothing.
+
     Args:
-        config: The settings.
+        settings: What `concerning` returned.
         weights: The network's state, by name.
         image: What the network sees, from a file.
         intensity: Which of its grey values become 0 and 1.
-        device: Where the network runs; another kind of device rounds differently.
         part: The box of the image that is predicted; None is all of it.
     """
-    settings = as_plain(config)
-    concerned = {
-        "model": settings["model"],
-        "border": settings["data"]["data_transform"],
-        "inference": {**settings["inference"], "save_results": True},
-    }
-    model = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    box = part or Box((0, 0, 0), image.shape)
+    offset = tuple(float(o) for o in np.round(image.info.offset_nm, 3))
     return {
         "weights": _digest_of_weights(weights),
-        "settings": sha256(json.dumps(concerned, sort_keys=True).encode()).hexdigest(),
-        "image": _state_of(image, part or Box((0, 0, 0), image.shape)),
+        "settings": sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest(),
+        "image": f"{state_of_files(image)}, {box.start} to {box.stop} of {image.shape} at {offset} nm",
         "intensity": f"{intensity.low!r} to {intensity.high!r}{'' if intensity.clips else ', unchanged'}",
-        "code": _digest_of_code(),
-        "device": f"{model}, torch {torch.__version__}",
+        "version": str(PREDICTION_VERSION),
+    }
+
+
+def circumstances(device: torch.device, batch: int, compiled: bool) -> dict[str, str]:
+    """Return what a prediction was made with that changes it by rounding at most, by name; recorded beside it."""
+    model = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    return {
+        "device": model,
+        "torch": str(torch.__version__),
+        "connectomics": connectomics.__version__,
+        "sw_batch_size": str(batch),
+        "compile": str(compiled).lower(),
     }
 
 
@@ -60,27 +86,4 @@ def _digest_of_weights(weights: Mapping[str, Tensor]) -> str:
         tensor = weights[name].detach().cpu().contiguous()
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
-
-
-def _state_of(image: VolumeSource, box: Box) -> str:
-    """Return place, part, surroundings, size and time of change of the files that an image is read from."""
-    path = split_location(image.info.location)[0]
-    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-    files += image.info.files
-    digest = sha256()
-    for file in files:
-        state = file.stat()
-        digest.update(f"{file.resolve()} {state.st_size} {state.st_mtime_ns}\n".encode())
-    offset = tuple(float(o) for o in np.round(image.info.offset_nm, 3))
-    part = f"{box.start} to {box.stop} of {image.shape} at {offset} nm"
-    return f"{image.info.location}, {part}, {digest.hexdigest()}"
-
-
-def _digest_of_code() -> str:
-    root = Path(connectomics.__file__).parent
-    digest = sha256()
-    for file in sorted(root.rglob("*.py")):
-        digest.update(f"{file.relative_to(root).as_posix()}\n".encode())
-        digest.update(file.read_bytes())
     return digest.hexdigest()

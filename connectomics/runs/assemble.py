@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
-from math import prod
-from pathlib import Path
-
-import numpy as np
 
 from connectomics.config import Config
 from connectomics.data.targets import Target, build_target
 from connectomics.decoding import DECODERS, pick_decoder
-from connectomics.errors import ConfigError, UserError
-from connectomics.inference import SAVED_TYPES
+from connectomics.errors import ConfigError
 from connectomics.inference.activations import build_activations
 from connectomics.inference.blend import PROFILES
 from connectomics.lookup import pick, suggest
@@ -21,7 +15,6 @@ from connectomics.losses import Criterion
 from connectomics.metrics import METRICS
 from connectomics.models import pick_architecture
 from connectomics.training.optimizers import OPTIMIZERS, SCHEDULERS
-from connectomics.volumes.labelled import LabelledSource
 
 LOGGED = ("train_loss_total_epoch", "val_loss_total", "val_jaccard", "val_cremi_distance")
 """Numbers that checkpoints can be ranked by; the terms of a loss, and the channels of Jaccard, are logged as well."""
@@ -34,7 +27,7 @@ def check_names(configs: Mapping[str, Config]) -> None:
         ConfigError: If one is unknown; the message names the setting and the close match.
     """
     for config in configs.values():
-        pick_architecture(config.model)
+        require_divisible(config)
         target = build_target(config.data.target)
         Criterion(config.model.loss, config.model.out_channels, target.num_channels)
         pick(OPTIMIZERS, config.optimization.optimizer.name, "optimization.optimizer.name")
@@ -102,22 +95,30 @@ def check_monitored(config: Config) -> None:
             raise ConfigError(f"{key} is {name!r}, but monitor.logging.scalar.max_cremi_patches=0 measures none")
 
 
-def require_disk(folder: Path, volumes: list[LabelledSource], config: Config) -> None:
-    """Refuse to predict when the results would not fit on the disk.
+def check_deciding(config: Config) -> None:
+    """Refuse to let a score decide that means nothing for what is decoded.
 
     Raises:
-        UserError: With what is needed and what is free.
+        ConfigError: With the setting and the close match.
     """
-    if not config.inference.save_results:
-        return
-    width = SAVED_TYPES[config.inference.save_dtype].dtype.itemsize * config.model.out_channels
-    # Finished sections wait uncompressed, one volume at a time, until their file is whole.
-    waiting = max(prod(v.image.shape) * width for v in volumes)
-    decoded = np.dtype(pick_decoder(config.decoding).dtype).itemsize
-    needed = waiting + sum(prod(v.image.shape) * (width + decoded) for v in volumes)
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise UserError(
-            f"the results need up to {needed / 1e9:.1f} GB, {folder} has {free / 1e9:.1f} GB free; "
-            "make room, or set save_path or inference.save_dtype=uint8"
-        )
+    name, key = config.decoding.tuning.metric, "decoding.tuning.metric"
+    metric = pick(METRICS, name, key)
+    if metric.needs_sides and not pick_decoder(config.decoding).classes:
+        fitting = ", ".join(other for other, one in METRICS.items() if not one.needs_sides)
+        raise ConfigError(f"{key} is {name!r}; with decoding.name={config.decoding.name} it must be one of {fitting}")
+
+
+def require_divisible(config: Config) -> None:
+    """Refuse patches and windows that the network cannot halve as often as it does; its own settings need no torch.
+
+    Raises:
+        ConfigError: With the setting and the factor.
+    """
+    factor = pick_architecture(config.model).total_factor(config.model)
+    sizes = {
+        "data.dataloader.patch_size": config.data.dataloader.patch_size,
+        "inference.window.window_size": config.inference.window.window_size or config.data.dataloader.patch_size,
+    }
+    for key, size in sizes.items():
+        if any(n % f for n, f in zip(size, factor, strict=True)):
+            raise ConfigError(f"{key} is {list(size)}; it must be divisible by {list(factor)} along (z, y, x)")

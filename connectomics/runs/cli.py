@@ -9,15 +9,18 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 
 import connectomics
 from connectomics.config import STAGES, Config, dump_config, load_configs
-from connectomics.errors import CheckpointError, UserError, printable
+from connectomics.config.data import VolumesConfig
+from connectomics.errors import CheckpointError, ConfigError, UserError, printable
 from connectomics.files import user_path
 from connectomics.lookup import pick
+from connectomics.runs.console import is_first_process, quiet_libraries
 from connectomics.runs.demos import DEMOS, USUAL
-from connectomics.runs.tuning_volumes import tuning_volumes
+from connectomics.volumes.labelled import open_labelled
 
 EPILOG = """\
 examples:
@@ -44,7 +47,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.print_config:
             print(dump_config(configs[stage]), end="")
             return 0
-        _check_early(configs, mode, args)
         return MODES[mode](configs, args)
     except UserError as error:
         print(f"error: {printable(_located(str(error), args))}", file=sys.stderr)
@@ -78,6 +80,12 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--checkpoint", type=user_path, metavar="FILE", help="train: go on from it; else: what predicts"
     )
     parser.add_argument("--tuned", type=user_path, metavar="FILE", help="test: settings that --mode tune wrote")
+    parser.add_argument(
+        "--out", type=user_path, metavar="DIR", help="test, tune: where results go, instead of RUN/results"
+    )
+    parser.add_argument(
+        "--restart", action="store_true", help="test, tune: drop unfinished predictions that other settings began"
+    )
     parser.add_argument("--fast-dev-run", type=_count, default=0, metavar="N", help="try N batches, write nothing")
     parser.add_argument("--preview", type=_count, default=0, metavar="N", help="draw N augmented patches and exit")
     parser.add_argument("--print-config", action="store_true", help="print the folded settings and exit")
@@ -90,7 +98,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     if args.demo is not None and (args.mode != "train" or args.checkpoint or args.fast_dev_run or args.preview):
         parser.error("--demo trains and tests by itself; with it go only settings (key=value) and --print-config")
     if args.tuned and (args.demo is not None or args.mode != "test"):
-        parser.error("--tuned gives test mode its threshold and least size; it goes with --mode test")
+        parser.error("--tuned gives test mode its threshold and minimum size; it goes with --mode test")
+    if (args.out or args.restart) and (args.demo is not None or args.mode == "train"):
+        parser.error("--out and --restart are about predictions; they go with --mode test and --mode tune")
     if args.preview and args.mode != "train":
         parser.error("--preview draws training patches; it goes with --mode train")
     return args
@@ -119,25 +129,17 @@ def _overridden(overrides: Sequence[str]) -> list[str]:
     return [re.sub(rf"^({stages})\.", "", text.partition("=")[0]) for text in overrides]
 
 
-def _check_early(configs: Mapping[str, Config], mode: str, args: argparse.Namespace) -> None:
-    """Open what the mode reads, before torch is imported: a missing file is told at once."""
-    from connectomics.volumes.labelled import open_labelled
-
-    config = configs["train" if mode == "demo" else mode]
-    channels = config.model.in_channels
-    if mode == "train":
-        open_labelled(config.data.train, "data.train", channels, need_label=True)
-        if config.data.val.image:
-            open_labelled(config.data.val, "data.val", channels, need_label=True)
-    if mode == "tune":
-        open_labelled(*tuning_volumes(configs), channels, need_label=True)
-    if mode == "test":
-        open_labelled(config.data.test, "data.test", channels, config.evaluation.enabled)
+def _require_checkpoint_file(args: argparse.Namespace) -> None:
     if args.checkpoint is not None and not args.checkpoint.exists():
         raise CheckpointError(f"--checkpoint {args.checkpoint}: no such file")
 
 
 def _train(configs: Mapping[str, Config], args: argparse.Namespace) -> int:
+    config = configs["train"]
+    open_labelled(config.data.train, "data.train", config.model.in_channels, need_label=True)
+    if config.data.val.image:
+        open_labelled(config.data.val, "data.val", config.model.in_channels, need_label=True)
+    _require_checkpoint_file(args)
     from connectomics.runs.assemble import check_monitored, check_names
     from connectomics.runs.train import resume_hint, train
     from connectomics.training.interruption import TrainingInterrupted
@@ -164,30 +166,50 @@ def _preview(config: Config, count: int) -> None:
     print(f"{count} training patches, as they are and after each augmentation: {path}")
 
 
-def _test(configs: Mapping[str, Config], args: argparse.Namespace) -> int:
-    from connectomics.runs.assemble import check_names
+def _predict(mode: str, configs: Mapping[str, Config], args: argparse.Namespace) -> int:
+    """Run test or tune mode; of several processes only the first one works."""
+    section, key = _volumes_of(mode, configs)
+    config = configs[mode]
+    if "save_path" in _overridden(args.overrides):
+        raise ConfigError(
+            f"save_path is where trainings go; --mode {mode} writes into the run of its checkpoint, or into --out DIR"
+        )
+    need_label = mode == "tune" or config.evaluation.enabled
+    volumes = open_labelled(section, key, config.model.in_channels, need_label)  # before torch: a slip is told at once
+    _require_checkpoint_file(args)
+    if not is_first_process():
+        return 0
+    from connectomics.runs.assemble import check_deciding, check_names
+    from connectomics.runs.job import build_job
     from connectomics.runs.test import test
-
-    check_names(configs)
-    try:
-        test(configs["test"], args.checkpoint, args.fast_dev_run)
-    except KeyboardInterrupt:
-        print("stopped; what was predicted is kept, and the same command goes on from there", file=sys.stderr)
-        return 128 + signal.SIGINT
-    return 0
-
-
-def _tune(configs: Mapping[str, Config], args: argparse.Namespace) -> int:
-    from connectomics.runs.assemble import check_names
+    from connectomics.runs.trial import try_volumes
     from connectomics.runs.tune import tune
 
+    quiet_libraries()
     check_names(configs)
+    if mode == "tune":
+        check_deciding(config)
+    job = build_job(mode, config, args.checkpoint, volumes, section, args.out, args.restart, args.fast_dev_run)
     try:
-        tune(configs, args.checkpoint, args.fast_dev_run)
+        if args.fast_dev_run:
+            try_volumes(job, args.fast_dev_run)
+        else:
+            {"test": test, "tune": tune}[mode](job)
     except KeyboardInterrupt:
         print("stopped; what was predicted is kept, and the same command goes on from there", file=sys.stderr)
         return 128 + signal.SIGINT
     return 0
+
+
+def _volumes_of(mode: str, configs: Mapping[str, Config]) -> tuple[VolumesConfig, str]:
+    """Return the section that names the volumes of test or tune mode, and its key.
+
+    Tune mode has volumes of its own, else those that training validates on.
+    """
+    if mode == "test":
+        return configs["test"].data.test, "data.test"
+    own, of_training = configs["tune"].data.val, configs["train"].data.val
+    return (of_training, "train.data.val") if not own.image and of_training.image else (own, "data.val")
 
 
 def _demo(configs: Mapping[str, Config], args: argparse.Namespace) -> int:
@@ -206,8 +228,8 @@ def _demo(configs: Mapping[str, Config], args: argparse.Namespace) -> int:
 
 MODES: Mapping[str, Callable[[Mapping[str, Config], argparse.Namespace], int]] = {
     "train": _train,
-    "tune": _tune,
-    "test": _test,
+    "tune": partial(_predict, "tune"),
+    "test": partial(_predict, "test"),
     "demo": _demo,
 }
 """`--mode` to what runs it; each imports torch only when it is called."""

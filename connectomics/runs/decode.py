@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from connectomics.config import Config
-from connectomics.decoding import Decoder, Labels, pick_decoder
+from connectomics.decoding import Labels
 from connectomics.inference import Sections
-from connectomics.runs.folder import RunFolder
+from connectomics.runs.earlier import MADE_FROM
+from connectomics.runs.job import Job, Saving
 from connectomics.runs.predict import origin_of, read_prediction
 from connectomics.volumes.labelled import LabelledSource
-from connectomics.volumes.write import WRITERS, VolumeWriter
+from connectomics.volumes.write import VolumeWriter
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,63 +28,51 @@ class Decoded:
     """Voxels of each section that are not background."""
 
 
-def keeps_labels(config: Config) -> bool:
-    """Return whether the labels of a whole volume are looked at: for scores, or for the table of what was found."""
-    return config.evaluation.enabled or lists_synapses(config)
-
-
-def lists_synapses(config: Config) -> bool:
-    """Return whether a table of what was found is written."""
-    return config.evaluation.synapses and config.inference.save_results
-
-
-def decode_volume(volume: LabelledSource, predicted: Iterator[Sections], config: Config, run: RunFolder) -> Decoded:
-    """Decode a prediction, and write the labels where the settings save results.
+def decode_volume(job: Job, volume: LabelledSource, predicted: Iterator[Sections], made_from: str) -> Decoded:
+    """Decode a prediction, and write the labels where results are saved.
 
     Args:
+        job: What decodes, and where the file goes; a decoder that needs all of a prediction at once reads it there.
         volume: The image.
         predicted: Its sections, float32 (C, n, Y, X), in order, all of which are taken.
-        config: The settings.
-        run: Where the file goes; the prediction is read from there when the decoder needs all of it at once.
+        made_from: What the labels depend on, for their file.
     """
-    image, decoder = volume.image, pick_decoder(config.decoding)
-    kept = keeps_labels(config)
-    labels = np.zeros(image.shape if kept else (0, 0, 0), decoder.dtype)
+    image, decoder = volume.image, job.decoder
+    labels = np.zeros(image.shape if job.keeps_labels else (0, 0, 0), decoder.dtype)
     foreground = np.zeros(image.shape[0], np.int64)
     with ExitStack() as stack:
-        writer = stack.enter_context(_writer(volume, decoder, config, run)) if config.inference.save_results else None
-        for part in _decoded_parts(volume, predicted, decoder, config, run):
+        writer = None if job.saving is None else stack.enter_context(_writer(job, volume, job.saving, made_from))
+        for part in _decoded_parts(job, volume, predicted):
             foreground[part.box.slices[0]] += np.count_nonzero(part.voxels[0], axis=(1, 2))
             if writer is not None:
                 writer.write(part.z, part.voxels, part.corner)
-            if kept:
+            if job.keeps_labels:
                 labels[part.box.slices] = part.voxels[0]
     return Decoded(labels, foreground)
 
 
-def _decoded_parts(
-    volume: LabelledSource, predicted: Iterator[Sections], decoder: Decoder, config: Config, run: RunFolder
-) -> Iterator[Sections]:
+def _decoded_parts(job: Job, volume: LabelledSource, predicted: Iterator[Sections]) -> Iterator[Sections]:
     """Yield labels (1, n, Y, X): as the sections come, or all of them at the end where the decoder needs the whole."""
-    if decoder.by_section(config.decoding):
+    if job.decoder.by_section(job.decoding):
         for sections in predicted:
-            labels = decoder.decode(sections.voxels, config.decoding)
+            labels = job.decoder.decode(sections.voxels, job.decoding)
             yield Sections(sections.z, labels[np.newaxis], sections.corner)
         return
-    if config.inference.save_results:
+    if job.saving is not None:
         for _ in predicted:  # into the file
             pass
-        whole = read_prediction(volume.name, config, run)
+        whole = read_prediction(job, volume.name, job.saving)
     else:
-        whole = np.empty((config.model.out_channels, *volume.image.shape), np.float32)
+        whole = np.empty((job.plan.channels, *volume.image.shape), np.float32)
         for sections in predicted:
             whole[(slice(None), *sections.box.slices)] = sections.voxels
-    yield Sections(0, decoder.decode(whole, config.decoding)[np.newaxis])
+    yield Sections(0, job.decoder.decode(whole, job.decoding)[np.newaxis])
 
 
-def _writer(volume: LabelledSource, decoder: Decoder, config: Config, run: RunFolder) -> VolumeWriter:
+def _writer(job: Job, volume: LabelledSource, saving: Saving, made_from: str) -> VolumeWriter:
     """Return what writes the labels."""
-    stated = origin_of(volume) | {"threshold": config.decoding.threshold, "content": decoder.content}
+    decoder = job.decoder
+    stated = origin_of(volume) | {"threshold": job.decoding.threshold, "content": decoder.content}
     stated |= {"classes": ", ".join(decoder.classes)} if decoder.classes else {}
-    path = run.mask(volume.name, WRITERS[config.inference.save_backend][0])
-    return VolumeWriter(path, 1, volume.image.shape, decoder.dtype, stated)
+    path = job.run.mask(volume.name, saving.suffix)
+    return VolumeWriter(path, 1, volume.image.shape, decoder.dtype, stated | {MADE_FROM: made_from})

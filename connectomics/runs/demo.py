@@ -14,9 +14,11 @@ from connectomics.geometry import ZYX
 from connectomics.runs.console import is_first_process, say
 from connectomics.runs.demos import Demo
 from connectomics.runs.folder import RunFolder
+from connectomics.runs.job import build_job
 from connectomics.runs.test import test
 from connectomics.runs.train import train
 from connectomics.training.devices import choose_devices
+from connectomics.volumes.labelled import open_labelled
 from connectomics.volumes.phantom import make_phantom
 from connectomics.volumes.write import write_volume
 
@@ -48,8 +50,10 @@ def demo(chosen: Demo, configs: Mapping[str, Config]) -> RunFolder:
         for number, (name, shape) in enumerate(shapes.items()):
             _write_phantom(folder, name, shape, configs["train"].system.seed + number, chosen)
     run = train(_with_volumes(configs["train"], folder))
-    test(_with_volumes(configs["test"], folder), run.last_checkpoint)
-    if is_first_process():
+    if is_first_process():  # the others have trained, and there is nothing left for them to do
+        tested = _with_volumes(configs["test"], folder)
+        volumes = open_labelled(tested.data.test, "data.test", tested.model.in_channels, tested.evaluation.enabled)
+        test(build_job("test", tested, run.last_checkpoint, volumes, tested.data.test))
         _tell_where(run, chosen)
     return run
 

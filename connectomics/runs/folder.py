@@ -22,6 +22,8 @@ class RunFolder:
     root: Path
     stage: str = "test"
     """The mode that writes results; it begins their names."""
+    out: Path | None = None
+    """Where the results go instead of into the run."""
 
     @property
     def config(self) -> Path:
@@ -46,7 +48,7 @@ class RunFolder:
     @property
     def results(self) -> Path:
         """Predictions, masks, scores, pictures."""
-        return self.root / "results"
+        return self.root / "results" if self.out is None else self.out
 
     def prediction(self, name: str, suffix: str) -> Path:
         """Probabilities of the volume `name`."""
@@ -64,9 +66,32 @@ class RunFolder:
         """Sections of the volume `name` with what was found outlined."""
         return self.results / f"{self.stage}_{name}.png"
 
+    def scores(self, name: str) -> Path:
+        """The scores of the volume `name`."""
+        return self.results / f"{self.stage}_{name}_metrics.json"
+
+    def lock(self, name: str) -> Path:
+        """What the process that works on the volume `name` holds."""
+        return self.results / f".{self.stage}_{name}.lock"
+
+    @property
+    def joint_lock(self) -> Path:
+        """What the process that writes the files of several volumes holds."""
+        return self.results / f".{self.stage}.lock"
+
+    @property
+    def writer_lock(self) -> Path:
+        """What the process that trains in this run holds."""
+        return self.root / ".lock"
+
+    @property
+    def earlier(self) -> Path:
+        """Results that later ones took the place of."""
+        return self.results / "earlier"
+
     @property
     def metrics(self) -> Path:
-        """The scores."""
+        """The scores of the volumes of the last command."""
         return self.results / "metrics.json"
 
     @property
@@ -95,13 +120,14 @@ class RunFolder:
         Raises:
             UserError: If nothing can be written there.
         """
+        folder, key = (self.root, "save_path") if self.out is None else (self.out, "--out")
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            probe = self.root / f".writable.{os.getpid()}"
+            folder.mkdir(parents=True, exist_ok=True)
+            probe = folder / f".writable.{os.getpid()}"
             probe.touch()
             probe.unlink()
         except OSError as error:
-            raise UserError(f"save_path: {self.root} cannot be written: {error.strerror or error}") from error
+            raise UserError(f"{key}: {folder} cannot be written: {error.strerror or error}") from error
 
 
 def new_run(save_path: str, make: bool = True) -> RunFolder:

@@ -13,7 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch._dynamo.exc import TorchDynamoException
 
-from connectomics.config import Config
+from connectomics.config.inference import InferenceConfig
+from connectomics.config.model import ModelConfig
+from connectomics.config.system import SystemConfig
 from connectomics.errors import DeviceError
 from connectomics.inference import Forward, Lane
 from connectomics.models import build_model
@@ -39,11 +41,15 @@ class TrainedNetwork:
         return f"{len(self.lanes)} x {self.lanes[0].device.type}"
 
 
-def load_network(config: Config, checkpoint: Mapping[str, Any], path: Path) -> TrainedNetwork:
+def load_network(
+    network: ModelConfig, inference: InferenceConfig, system: SystemConfig, checkpoint: Mapping[str, Any], path: Path
+) -> TrainedNetwork:
     """Build the network of the settings with the weights of a checkpoint, on every device of the run.
 
     Args:
-        config: The settings.
+        network: Which network.
+        inference: Which of its weights, and how exactly they are applied.
+        system: The devices.
         checkpoint: As read.
         path: Of the checkpoint, for messages.
 
@@ -51,24 +57,34 @@ def load_network(config: Config, checkpoint: Mapping[str, Any], path: Path) -> T
         CheckpointError: If the weights are not the network's.
         DeviceError: If there are fewer GPUs than the settings ask for.
     """
-    weights = network_weights(checkpoint, path, config.inference.use_ema)
-    model = build_model(config.model)
+    weights = network_weights(checkpoint, path, inference.use_ema)
+    model = build_model(network)
     load_weights(model, weights, path)
-    folded = fold_batch_norm(model)
-    devices = choose_devices(config.system)
-    require_precision(devices, config.inference.precision, "inference.precision")
+    folded, form = fold_batch_norm(model), MEMORY_FORMATS[network.memory_format]
+    devices = choose_devices(system)
+    require_precision(devices, inference.precision, "inference.precision")
     count = devices.count if devices.accelerator == "gpu" else 1
     places = [torch.device("cuda", i) for i in range(count)] if devices.accelerator == "gpu" else [torch.device("cpu")]
-    return TrainedNetwork(tuple(Lane(forward_on(place, folded, config), place) for place in places), weights)
+    lanes = [Lane(forward_on(place, folded, form, inference.precision, inference.compile), place) for place in places]
+    return TrainedNetwork(tuple(lanes), weights)
 
 
-def forward_on(device: torch.device, model: nn.Module, config: Config) -> Forward:
-    """Return a copy of a network on a device, as a function from windows in [0, 1] to float32 logits."""
-    memory_format = MEMORY_FORMATS[config.model.memory_format]
+def forward_on(
+    device: torch.device, model: nn.Module, memory_format: torch.memory_format, precision: str, compiled: bool
+) -> Forward:
+    """Return a copy of a network on a device, as a function from windows in [0, 1] to float32 logits.
+
+    Args:
+        device: Where it runs.
+        model: The network, in evaluation mode.
+        memory_format: Of its weights and of the windows.
+        precision: Of the arithmetic: "32-true", or one of `AUTOCAST`.
+        compiled: Whether `torch.compile` fuses it when the first windows come.
+    """
     placed = deepcopy(model).to(device, memory_format=memory_format)
-    if config.inference.compile:
+    if compiled:
         placed = _Compiled(placed)
-    dtype = AUTOCAST.get(config.inference.precision)
+    dtype = AUTOCAST.get(precision)
 
     @torch.inference_mode()
     def forward(windows: Tensor) -> Tensor:

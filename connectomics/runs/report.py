@@ -2,111 +2,95 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from connectomics.config import Config
-from connectomics.decoding import pick_decoder
+from connectomics.config.decoding import DecodingConfig
+from connectomics.decoding import Decoder
 from connectomics.geometry import Box
-from connectomics.inference import SAVED_TYPES
 from connectomics.reports.figures import compared, stacked, to_gray, write_png
 from connectomics.reports.page import ReportHead, write_report
 from connectomics.reports.reported import ReportedVolume
 from connectomics.runs.console import say
-from connectomics.runs.folder import RunFolder
-from connectomics.runs.score import match_rule
-from connectomics.volumes.intensity import IntensityRange
-from connectomics.volumes.labelled import LabelledSource, measure_image
+from connectomics.runs.job import Job, Saving
+from connectomics.volumes.labelled import LabelledSource
 from connectomics.volumes.labels import label_ids, read_label
 from connectomics.volumes.read import open_volume
 from connectomics.volumes.source import ArraySource, VolumeSource
-from connectomics.volumes.write import WRITERS
 
 PICTURED_SECTIONS = 4
 
 
-def write_picture(
-    volume: LabelledSource,
-    intensity: IntensityRange,
-    foreground: npt.NDArray[np.int64],
-    config: Config,
-    run: RunFolder,
-) -> None:
+def write_picture(job: Job, volume: LabelledSource, foreground: npt.NDArray[np.int64], saving: Saving) -> None:
     """Draw the sections with the most foreground: raw, and beside or below with predicted and annotated ones outlined.
 
     Args:
+        job: Where the mask lies and the picture goes.
         volume: Image and label; its mask is read from the run.
-        intensity: Which grey values become black and white.
         foreground: Predicted voxels of each section.
-        config: The settings.
-        run: Where the mask lies and the picture goes.
+        saving: How the mask was written.
     """
-    mask = open_volume(str(run.mask(volume.name, WRITERS[config.inference.save_backend][0])))
+    mask = open_volume(str(job.run.mask(volume.name, saving.suffix)))
     busiest = sorted(foreground.argsort(kind="stable")[::-1][:PICTURED_SECTIONS].tolist())
     _, y, x = volume.image.shape
     wide = int(x > y)  # wide sections lie below one another, others side by side
-    label = None if volume.label is None else _annotated(volume.label, config)
-    parts = max(1, len(pick_decoder(config.decoding).classes))
+    label = None if volume.label is None else as_numbered(volume.label, job.decoder, job.decoding)
+    parts = max(1, len(job.decoder.classes))
     pairs = []
     for z in busiest:
         box = Box((z, 0, 0), (z + 1, y, x))
-        gray = to_gray(intensity.scale(volume.image.read(box)[0, 0]))
+        gray = to_gray(job.intensity(volume).scale(volume.image.read(box)[0, 0]))
         truth = None if label is None else label_ids(label.read(box)[0], label.info.layout).ids[0]
         outlined = compared(gray, mask.read(box)[0, 0], truth, parts)
         pairs.append(stacked([np.repeat(gray[..., np.newaxis], 3, axis=-1), outlined], axis=0))
-    write_png(run.picture(volume.name), stacked(pairs, axis=1 - wide))
+    write_png(job.run.picture(volume.name), stacked(pairs, axis=1 - wide))
 
 
-def report_results(run: RunFolder, volumes: Sequence[LabelledSource], config: Config) -> None:
-    """Write `report.html` beside `metrics.json`, unless the settings say otherwise, and say where it is.
+def write_page(job: Job, volumes: Sequence[LabelledSource], scores: Mapping[str, Any], saving: Saving) -> None:
+    """Write `report.html` beside `metrics.json`, and say where it is.
 
     Args:
-        run: The run whose predictions, masks and scores are written.
-        volumes: What was predicted and scored.
-        config: The settings.
+        job: What predicted and scored, and where it lies.
+        volumes: What was predicted; those with scores are shown.
+        scores: As in `metrics.json`.
+        saving: How predictions and masks were written.
     """
-    if not (config.evaluation.enabled and config.evaluation.report and config.inference.save_results):
-        return
-    scores = json.loads(run.metrics.read_text(encoding="utf-8"))
-    stamp = scores["stamp"]
+    stamp, decoding = scores["stamp"], job.decoding
     facts = {
         "checkpoint": str(stamp["checkpoint"]),
         "step": f"{stamp['step']:,}",
         "scored": str(stamp["created"]),
-        "threshold": f"{config.decoding.threshold:g}",
-        "least size": f"{config.decoding.min_size} voxels" if config.decoding.min_size > 1 else "none",
+        "threshold": f"{decoding.threshold:g}",
+        "minimum size": f"{decoding.min_size} voxels" if decoding.min_size > 1 else "none",
         "connectomics": str(stamp["connectomics"]),
     }
-    decoder = pick_decoder(config.decoding)
-    title = f"{config.experiment_name}: {decoder.noun} found, invented and missed"
-    head = ReportHead(title, facts, config.decoding.threshold, decoder.classes)
-    scored = [volume for volume in volumes if volume.name in scores["volumes"]]
-    write_report(run.report, head, scores, [_reported(volume, config, run) for volume in scored], match_rule(config))
-    say(f"scores, sections and mistakes to look at in a browser: {run.report}")
+    title = f"{job.title}: {job.decoder.noun} found, invented and missed"
+    head = ReportHead(title, facts, decoding.threshold, job.decoder.classes)
+    shown = [_reported(job, volume, saving) for volume in volumes if volume.name in scores["volumes"]]
+    write_report(job.run.report, head, scores, shown, job.rule)
+    say(f"scores, sections and mistakes to look at in a browser: {job.run.report}")
 
 
-def _reported(volume: LabelledSource, config: Config, run: RunFolder) -> ReportedVolume:
+def _reported(job: Job, volume: LabelledSource, saving: Saving) -> ReportedVolume:
     assert volume.label is not None
-    suffix = WRITERS[config.inference.save_backend][0]
     return ReportedVolume(
         name=volume.name,
         image=volume.image,
-        intensity=measure_image(volume, config.data.image_transform),
-        predicted=open_volume(str(run.mask(volume.name, suffix))),
-        label=_annotated(volume.label, config),
+        intensity=job.intensity(volume),
+        predicted=open_volume(str(job.run.mask(volume.name, saving.suffix))),
+        label=as_numbered(volume.label, job.decoder, job.decoding),
         annotated=volume.mask,
-        probability=open_volume(str(run.prediction(volume.name, suffix))),
-        scale=SAVED_TYPES[config.inference.save_dtype].scale,
-        foreground=pick_decoder(config.decoding).foreground,
+        probability=open_volume(str(job.run.prediction(volume.name, saving.suffix))),
+        scale=saving.type.scale,
+        foreground=job.decoder.foreground,
     )
 
 
-def _annotated(label: VolumeSource, config: Config) -> VolumeSource:
+def as_numbered(label: VolumeSource, decoder: Decoder, config: DecodingConfig) -> VolumeSource:
     """Return a label with the ids as the decoder numbers them; as it lies in its file where the parts have no names."""
-    decoder = pick_decoder(config.decoding)
     if not decoder.classes:
         return label
-    return ArraySource.of(decoder.annotated(read_label(label).ids, config.decoding), label.info.spacing_nm)
+    return ArraySource.of(decoder.annotated(read_label(label).ids, config), label.info.spacing_nm)

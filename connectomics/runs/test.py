@@ -4,109 +4,126 @@ from __future__ import annotations
 
 import json
 import time
-from contextlib import closing
-from dataclasses import replace
+from collections.abc import Mapping
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
 from math import prod
-from pathlib import Path
 from typing import Any
 
-from connectomics.config import Config
-from connectomics.data.targets import build_target
-from connectomics.decoding import pick_decoder
 from connectomics.errors import VolumeError
-from connectomics.files import write_text
+from connectomics.files import hold, write_text
 from connectomics.metrics import LabelPair, mean_over_volumes
 from connectomics.reports.durations import describe_seconds
 from connectomics.reports.scores import print_scores
-from connectomics.runs.console import console, quiet_libraries, say
-from connectomics.runs.decode import Decoded, decode_volume, lists_synapses
+from connectomics.runs.console import console, say
+from connectomics.runs.decode import Decoded, decode_volume
+from connectomics.runs.earlier import MADE_FROM, Keeper, stamp_of
 from connectomics.runs.folder import RunFolder
-from connectomics.runs.labels import tell_masks, tell_remarks
-from connectomics.runs.network import TrainedNetwork
-from connectomics.runs.predict import peak_memory, predict_sections
-from connectomics.runs.report import report_results, write_picture
+from connectomics.runs.job import Job, digest
+from connectomics.runs.predict import mark_of, peak_memory, predict_sections
+from connectomics.runs.report import write_page, write_picture
 from connectomics.runs.score import pair_labels, score_or_say, write_synapses
-from connectomics.runs.trained import begin, open_trained, require_checkpoint, try_volumes
-from connectomics.volumes.intensity import IntensityRange
-from connectomics.volumes.labelled import LabelledSource, measure_image, open_labelled
+from connectomics.runs.told import tell_what_to_know
+from connectomics.volumes.labelled import LabelledSource
+from connectomics.volumes.state import state_of_files
 
 
-def test(config: Config, checkpoint: Path | None, fast_dev_run: int = 0) -> RunFolder:
-    """Predict the test volumes with a trained network, and score them where labels are.
-
-    Args:
-        config: The settings.
-        checkpoint: The trained network.
-        fast_dev_run: So many windows of each volume, writing nothing; 0 predicts them whole.
+def test(job: Job) -> RunFolder:
+    """Predict the volumes of a job, and score them where labels are.
 
     Returns:
         The run whose `results/` holds the files.
 
     Raises:
-        UserError: If something that the settings name cannot be used.
+        UserError: If a file cannot be read or written, or another process works on one of the volumes.
     """
-    quiet_libraries()
-    checkpoint = require_checkpoint(checkpoint, "test")
-    volumes = open_labelled(config.data.test, "data.test", config.model.in_channels, config.evaluation.enabled)
-    tell_remarks(volumes, build_target(config.data.target))
-    tell_masks([config.data.test], volumes)
-    trained = open_trained(config, checkpoint, "test")
-    network, run = trained.network, trained.run
-    if fast_dev_run:
-        try_volumes(trained, volumes, config, fast_dev_run)
-        return run
-    begin(trained, volumes, config)
-    scores: dict[str, dict[str, Any]] = {}
-    failed: dict[str, str] = {}
-    for volume in volumes:
-        decoded, intensity = _find(volume, network, config, run)
-        pair = None
-        if config.evaluation.enabled:
-            try:
-                pair = pair_labels(volume, decoded.labels, config.decoding)
-            except VolumeError as error:  # the other volumes still get their scores
-                failed[volume.name] = str(error)
-            scores[volume.name] = score_or_say(pair, failed.get(volume.name, ""), config)
-        shown = volume if volume.name not in failed else replace(volume, label=None)
-        _show(shown, intensity, decoded, pair, config, run)
-    if scores:
-        _report(run, scores, trained.stamp(config))
-        report_results(run, [volume for volume in volumes if volume.name not in failed], config)
-    say(f"results are in {run.results}")
+    tell_what_to_know(job)
+    with ExitStack() as stack:
+        for volume in job.volumes:
+            stack.enter_context(hold(job.run.lock(volume.name), f"{job.run.results}: {job.mode} of {volume.name}"))
+        say(f"predicting {len(job.volumes)} volume(s) {job.weights}")
+        keeper = Keeper(job.run)
+        found = {volume.name: _test_volume(job, volume, keeper) for volume in job.volumes}
+        if job.scores:
+            with hold(job.run.joint_lock, str(job.run.metrics)):
+                _publish(job, found, keeper)
+    say(f"results are in {job.run.results}")
+    failed = {name: one.failure for name, one in found.items() if one.failure}
     if failed:
         raise VolumeError("; ".join(f"{name} has no scores: {reason}" for name, reason in failed.items()))
-    return run
+    return job.run
 
 
-def _show(
-    volume: LabelledSource, intensity: IntensityRange, decoded: Decoded, pair: LabelPair | None, config: Config,
-    run: RunFolder,
-) -> None:  # fmt: skip
-    """Draw sections of a volume, and list what was found in it, where results are saved."""
-    if config.inference.save_results:
-        write_picture(volume, intensity, decoded.foreground, config, run)
-    if lists_synapses(config):
-        write_synapses(volume, decoded.labels, pair, config, run)
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """What came out of one volume."""
+
+    scores: Mapping[str, Any]
+    made_from: str
+    """What the scores depend on, in a word."""
+    failure: str
+    """Why there are no scores; "" where there are."""
 
 
-def _find(
-    volume: LabelledSource, network: TrainedNetwork, config: Config, run: RunFolder
-) -> tuple[Decoded, IntensityRange]:
-    """Predict and decode a volume into its files; return what was found, and how the image is scaled."""
+def _test_volume(job: Job, volume: LabelledSource, keeper: Keeper) -> Tested:
+    """Predict, decode, score and show one volume; the others still get their scores where its label cannot be used."""
+    mark = mark_of(job, volume)
+    mask_from = digest(mark, job.decoding.name, job.decoding.threshold, job.decoding.min_size, job.decoding.dilation)
+    truth = [state_of_files(source) for source in (volume.label, volume.mask) if source is not None]
+    scores_from = digest(mask_from, truth, list(job.metrics), repr(job.rule))
+    if job.saving is not None:
+        keeper.make_way(volume.name, mark, mask_from, scores_from)
+    decoded = _find(job, volume, mask_from)
+    pair, failure, scores = None, "", {}
+    if job.scores:
+        try:
+            pair = pair_labels(job, volume, decoded.labels)
+        except VolumeError as error:
+            failure = str(error)
+        scores = score_or_say(job, pair, failure)
+        if job.saving is not None:
+            _write_scores(job, volume, scores, scores_from)
+    _show(job, volume if not failure else replace(volume, label=None), decoded, pair)
+    return Tested(scores, scores_from, failure)
+
+
+def _find(job: Job, volume: LabelledSource, made_from: str) -> Decoded:
+    """Predict and decode a volume into its files; return what was found."""
     begun = time.monotonic()
-    intensity = measure_image(volume, config.data.image_transform)
-    with closing(predict_sections(volume, intensity, network, config, run)) as predicted:
-        decoded = decode_volume(volume, predicted, config, run)
+    with closing(predict_sections(job, volume)) as predicted:
+        decoded = decode_volume(job, volume, predicted, made_from)
     seconds, voxels = time.monotonic() - begun, prod(volume.image.shape)
     say(
         f"{volume.name}: {describe_seconds(seconds)}, {voxels / seconds / 1e6:.3g} million voxels/s, peak memory "
-        f"{peak_memory(network)}, {decoded.foreground.sum() / voxels:.2%} of the voxels are in "
-        f"{pick_decoder(config.decoding).noun}"
+        f"{peak_memory(job.network)}, {decoded.foreground.sum() / voxels:.2%} of the voxels are in {job.decoder.noun}"
     )
-    return decoded, intensity
+    return decoded
 
 
-def _report(run: RunFolder, scores: dict[str, dict[str, Any]], stamp: dict[str, Any]) -> None:
+def _show(job: Job, volume: LabelledSource, decoded: Decoded, pair: LabelPair | None) -> None:
+    """Draw sections of a volume, and list what was found in it, where results are saved."""
+    if job.saving is not None:
+        write_picture(job, volume, decoded.foreground, job.saving)
+        if job.lists_synapses:
+            write_synapses(job, volume, decoded.labels, pair, job.saving)
+
+
+def _write_scores(job: Job, volume: LabelledSource, scores: Mapping[str, Any], made_from: str) -> None:
+    """Write the scores of one volume, which stay when other volumes are tested."""
+    whole = {"volumes": {volume.name: scores}, "stamp": {**job.stamp, MADE_FROM: made_from}}
+    write_text(job.run.scores(volume.name), json.dumps(whole, indent=2, allow_nan=False) + "\n")
+
+
+def _publish(job: Job, found: Mapping[str, Tested], keeper: Keeper) -> None:
+    """Write the scores of all volumes and the page, and print the scores."""
+    scores = {name: one.scores for name, one in found.items()}
+    made_from = digest({name: one.made_from for name, one in found.items()})
+    if stamp_of(job.run.metrics).get(MADE_FROM) != made_from:
+        keeper.keep([job.run.metrics, job.run.report])
+    stamp = {**job.stamp, MADE_FROM: made_from}
     whole = {"volumes": scores, "mean": mean_over_volumes(scores), "stamp": stamp}
-    write_text(run.metrics, json.dumps(whole, indent=2, allow_nan=False) + "\n")
+    write_text(job.run.metrics, json.dumps(whole, indent=2, allow_nan=False) + "\n")
     print_scores(console(), whole)
+    if job.writes_report and job.saving is not None:
+        shown = [volume for volume in job.volumes if not found[volume.name].failure]
+        write_page(job, shown, whole, job.saving)

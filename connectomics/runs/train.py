@@ -12,7 +12,7 @@ from connectomics.data.datamodule import VolumesDataModule
 from connectomics.files import write_text
 from connectomics.runs.console import is_first_process, quiet_libraries, say
 from connectomics.runs.folder import RunFolder, new_run, run_of
-from connectomics.runs.labels import tell_masks, tell_remarks
+from connectomics.runs.told import tell_masks, tell_remarks
 from connectomics.training.checkpoints import read_checkpoint, require_same_model
 from connectomics.training.devices import choose_devices, require_precision
 from connectomics.training.interruption import TrainingInterrupted

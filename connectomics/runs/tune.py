@@ -1,80 +1,58 @@
-"""`--mode tune`: find the threshold and the least size that score best on the validation volumes."""
+"""`--mode tune`: find the threshold and the minimum size that score best on the validation volumes."""
 
 from __future__ import annotations
 
 import json
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from contextlib import ExitStack
 from statistics import fmean
-from typing import Any
 
 import yaml
 
-from connectomics.config import Config
-from connectomics.data.targets import build_target
-from connectomics.decoding import pick_decoder
-from connectomics.errors import ConfigError, UserError
-from connectomics.files import write_text
-from connectomics.lookup import pick
+from connectomics.errors import UserError
+from connectomics.files import hold, write_text
 from connectomics.metrics import METRICS
 from connectomics.reports.durations import describe_seconds
 from connectomics.reports.tuning import write_tuning
-from connectomics.runs.console import quiet_libraries, say
+from connectomics.runs.console import say
+from connectomics.runs.earlier import MADE_FROM, Keeper, stamp_of
 from connectomics.runs.folder import RunFolder
-from connectomics.runs.labels import tell_masks, tell_remarks
+from connectomics.runs.job import Job, digest
+from connectomics.runs.predict import mark_of
 from connectomics.runs.sweep import Row, sweep_volume
-from connectomics.runs.trained import begin, open_trained, require_checkpoint, try_volumes
-from connectomics.runs.tuning_volumes import tuning_volumes
-from connectomics.volumes.labelled import open_labelled
+from connectomics.runs.told import tell_what_to_know
+from connectomics.volumes.state import state_of_files
 
 
-def tune(configs: Mapping[str, Config], checkpoint: Path | None, fast_dev_run: int = 0) -> RunFolder:
-    """Score the validation volumes with every threshold and least size, and write down the best.
-
-    Args:
-        configs: The settings of all modes; volumes are `data.val` of tune mode, else that of training.
-        checkpoint: The trained network.
-        fast_dev_run: So many windows of each volume, writing nothing; 0 predicts them whole.
+def tune(job: Job) -> RunFolder:
+    """Score the volumes of a job with every threshold and minimum size, and write down the best.
 
     Returns:
         The run whose `results/` holds the files.
 
     Raises:
-        UserError: If something that the settings name cannot be used, or no setting has a score.
+        UserError: If a file cannot be read or written, another process works on one of the volumes, or no setting has
+            a score.
     """
-    quiet_libraries()
-    config, checkpoint = configs["tune"], require_checkpoint(checkpoint, "tune")
-    check_deciding(config)
-    named, key = tuning_volumes(configs)
-    volumes = open_labelled(named, key, config.model.in_channels, need_label=True)
-    tell_remarks(volumes, build_target(config.data.target))
-    tell_masks([named], volumes)
-    trained = open_trained(config, checkpoint, "tune")
-    if fast_dev_run:
-        try_volumes(trained, volumes, config, fast_dev_run)
-        return trained.run
-    begin(trained, volumes, config)
-    rows: dict[str, list[Row]] = {}
-    for volume in volumes:
-        begun = time.monotonic()
-        rows[volume.name] = sweep_volume(volume, trained, config)
-        say(f"{volume.name}: {len(rows[volume.name])} settings, {describe_seconds(time.monotonic() - begun)}")
-    _write(rows, trained.stamp(config), config, trained.run)
-    return trained.run
-
-
-def check_deciding(config: Config) -> None:
-    """Refuse to let a score decide that is not computed.
-
-    Raises:
-        ConfigError: With the setting and the close match.
-    """
-    name, key = config.decoding.tuning.metric, "decoding.tuning.metric"
-    metric = pick(METRICS, name, key)
-    if metric.needs_sides and not pick_decoder(config.decoding).classes:
-        fitting = ", ".join(other for other, one in METRICS.items() if not one.needs_sides)
-        raise ConfigError(f"{key} is {name!r}; with decoding.name={config.decoding.name} it must be one of {fitting}")
+    tell_what_to_know(job)
+    keeper, rows, made_from = Keeper(job.run), dict[str, list[Row]](), list[str]()
+    with ExitStack() as stack:
+        for volume in job.volumes:
+            stack.enter_context(hold(job.run.lock(volume.name), f"{job.run.results}: {job.mode} of {volume.name}"))
+        say(f"predicting {len(job.volumes)} volume(s) {job.weights}")
+        for volume in job.volumes:
+            begun, mark = time.monotonic(), mark_of(job, volume)
+            if job.saving is not None:
+                keeper.make_way(volume.name, mark, "", "")
+            rows[volume.name] = sweep_volume(job, volume)
+            truth = [state_of_files(source) for source in (volume.label, volume.mask) if source is not None]
+            made_from.append(digest(volume.name, mark, truth))
+            say(f"{volume.name}: {len(rows[volume.name])} settings, {describe_seconds(time.monotonic() - begun)}")
+        with hold(job.run.joint_lock, str(job.run.sweep)):
+            tried = (job.tuning.thresholds, job.tuning.min_sizes, job.tuning.metric, list(job.metrics), repr(job.rule))
+            _write(job, rows, digest(made_from, tried), keeper)
+    return job.run
 
 
 def average(rows: Mapping[str, Sequence[Row]]) -> list[Row]:
@@ -105,25 +83,33 @@ def choose_best(means: Sequence[Row], metric: str) -> Row:
     return min(scored, key=lambda row: (sign * row[metric], row["min_size"], row["threshold"]))
 
 
-def _write(rows: Mapping[str, list[Row]], stamp: Mapping[str, Any], config: Config, run: RunFolder) -> None:
+def _write(job: Job, rows: Mapping[str, list[Row]], made_from: str, keeper: Keeper) -> None:
     """Write the scores, the page and the best settings, and say where they are."""
-    metric, means = config.decoding.tuning.metric, average(rows)
+    run, metric, means = job.run, job.tuning.metric, average(rows)
+    if stamp_of(run.sweep).get(MADE_FROM) != made_from:
+        keeper.keep([run.sweep, run.sweep_page, run.tuned])
+    stamp = {**job.stamp, MADE_FROM: made_from}
     whole = {"volumes": rows, "mean": means, "decided_by": metric, "best": None, "stamp": stamp}
     write_text(run.sweep, json.dumps(whole, indent=1, allow_nan=False) + "\n")
     best, lower = choose_best(means, metric), METRICS[metric].lower_is_better
     write_text(run.sweep, json.dumps({**whole, "best": best}, indent=1, allow_nan=False) + "\n")
-    write_text(run.sweep_page, write_tuning(config.experiment_name, rows, means, best, metric))
+    write_text(run.sweep_page, write_tuning(job.title, rows, means, best, metric))
     on = f"{len(means)} settings on {', '.join(rows)}"
     head = f"# The best of {on}: {metric} {best[metric]:.6g} ({'lower' if lower else 'higher'} is better).\n"
     settings = {"decoding": {"threshold": best["threshold"], "min_size": best["min_size"]}}
     write_text(run.tuned, head + yaml.safe_dump(settings, sort_keys=False))
-    scores = ", ".join(f"{name} {_written(best[name])}" for name in best if name not in settings["decoding"])
+    _tell(job, means, best, on)
+
+
+def _tell(job: Job, means: Sequence[Row], best: Row, on: str) -> None:
+    """Say which setting is the best, and what to do with it."""
+    scores = ", ".join(f"{name} {_written(best[name])}" for name in best if name not in ("threshold", "min_size"))
     say(f"best of {on}: threshold {best['threshold']:g}, min_size {best['min_size']}; {scores}")
     tried = sorted({row["threshold"] for row in means})
     if best["threshold"] in (tried[0], tried[-1]) and len(tried) > 1:
         say("that is the end of decoding.tuning.thresholds: beyond it could be a better one")
-    say(f"all scores are in {run.sweep}, curves for a browser in {run.sweep_page}")
-    say(f"test with these settings: --mode test --checkpoint {stamp['checkpoint']} --tuned {run.tuned}")
+    say(f"all scores are in {job.run.sweep}, curves for a browser in {job.run.sweep_page}")
+    say(f"test with these settings: --mode test --checkpoint {job.stamp['checkpoint']} --tuned {job.run.tuned}")
 
 
 def _written(value: float | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, final
@@ -26,14 +27,26 @@ Fingerprint = Mapping[str, str]
 ATTRIBUTE = "fingerprint"
 """Attribute of the finished dataset that holds the fingerprint as JSON."""
 
+MADE_WITH = "made_with"
+"""Attribute of the finished dataset that holds what changes it by rounding at most, as JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a file, finished or not, was made from."""
+
+    depends_on: dict[str, str]
+    """Its fingerprint."""
+    made_with: dict[str, str]
+
 
 @final
 class StagedVolume:
     """A file in the making. A process that is killed, at any moment, leaves what it had finished to the next one.
 
     Each piece (some sections) is written under a temporary name, flushed and renamed, so a piece is whole or not there.
-    Pieces with another fingerprint are dropped. Leaving the context makes the file and removes the pieces; leaving it
-    by an exception keeps them.
+    Pieces with another fingerprint are refused, unless it is asked to begin anew. Leaving the context makes the file
+    and, when that is on the disk, removes the pieces; leaving it by an exception keeps them.
     """
 
     def __init__(
@@ -45,6 +58,8 @@ class StagedVolume:
         attributes: Mapping[str, Any],
         fingerprint: Fingerprint,
         block: tuple[int, int] | None = None,
+        made_with: Mapping[str, str] | None = None,
+        restart: bool = False,
     ) -> None:
         """Prepare to make `path`.
 
@@ -52,22 +67,28 @@ class StagedVolume:
             path: This and the next four are the arguments of `VolumeWriter`.
             fingerprint: What the content depends on.
             block: Extent along (y, x) of the blocks in which a plane comes that is too large; None is whole planes.
+            made_with: What the content depends on by rounding at most, by name; recorded, and compared when going on.
+            restart: Whether to drop pieces with another fingerprint, instead of refusing to go on.
         """
         self._path, self._folder = path, path.with_name(f".{path.name}.stage")
         self._channels, self._shape, self._dtype = channels, shape, np.dtype(dtype)
         self._attributes = attributes
         self._fingerprint = {**fingerprint, "layout": f"{channels, *shape} {self._dtype}"}
+        self._made_with, self._restart = dict(made_with or {}), restart
         self._blocks = cut_plane(shape, block)
         self.remaining: list[Box] = []
         """What has still to be written, in this order."""
         self.is_finished = False
         """Whether the file itself is there, whole, with the same fingerprint."""
-        self.changed: tuple[str, ...] = ()
+        self.dropped: tuple[str, ...] = ()
         """Names in which the pieces that were found, and dropped, differ from this fingerprint."""
+        self.differs: tuple[str, ...] = ()
+        """Names in which what is there was made with something else, by rounding at most."""
 
     def __enter__(self) -> Self:
-        if _fingerprint_of(self._path) == self._fingerprint:
-            self.is_finished = True
+        finished = read_fingerprint(self._path)
+        if finished is not None and finished.depends_on == self._fingerprint:
+            self.is_finished, self.differs = True, _differing(finished.made_with, self._made_with)
             remove_path(self._folder)
             return self
         try:
@@ -106,7 +127,11 @@ class StagedVolume:
     ) -> None:
         if error is not None or self.is_finished:
             return
-        attributes = {**self._attributes, ATTRIBUTE: json.dumps(self._fingerprint, sort_keys=True)}
+        attributes = {
+            **self._attributes,
+            ATTRIBUTE: json.dumps(self._fingerprint, sort_keys=True),
+            MADE_WITH: json.dumps(self._made_with, sort_keys=True),
+        }
         with VolumeWriter(self._path, self._channels, self._shape, self._dtype, attributes) as writer:
             for sections in self._pieces():
                 writer.write(sections.z, sections.voxels, sections.corner)
@@ -135,29 +160,50 @@ class StagedVolume:
                 box = Box((z, *block.start[1:]), (min(block.stop[0], z + CHUNK[0]), *block.stop[1:]))
                 yield Sections(z, source.read(box), block.start[1:])
 
+    def drop(self) -> None:
+        """Remove the pieces: what they were made from is not what it was."""
+        remove_path(self._folder)
+
     def _take_over_or_begin(self) -> None:
         note = self._folder / "fingerprint.json"
-        wanted, found = self._fingerprint, _read_note(note)
-        if found == wanted:
+        found = _read_note(note)
+        if found is not None and found.depends_on == self._fingerprint:
+            self.differs = _differing(found.made_with, self._made_with)
             return
-        if found is not None:
-            self.changed = tuple(name for name in {**wanted, **found} if wanted.get(name) != found.get(name))
+        if found is not None and any(self._folder.glob("*.npy")):
+            changed = _differing(found.depends_on, self._fingerprint)
+            if not self._restart:
+                raise VolumeError(
+                    f"{self._path.name}: an unfinished prediction is there, made with other {', '.join(changed)}; go "
+                    "on with the command that began it, or give --restart to drop it and begin anew"
+                )
+            self.dropped = changed
         remove_path(self._folder)
         self._folder.mkdir(parents=True)
-        write_text(note, json.dumps(wanted, indent=2, sort_keys=True) + "\n", VolumeError)
+        both = {"fingerprint": self._fingerprint, MADE_WITH: self._made_with}
+        write_text(note, json.dumps(both, indent=2, sort_keys=True) + "\n", VolumeError)
 
 
-def _read_note(note: Path) -> dict[str, str] | None:
-    """Return the fingerprint of the pieces in a folder; None where there is none."""
+def read_fingerprint(path: Path) -> Made | None:
+    """Return what a finished file was made from; None where there is no such file, or it states nothing."""
     try:
-        return json.loads(note.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-
-
-def _fingerprint_of(path: Path) -> dict[str, str] | None:
-    """Return the fingerprint of a finished file; None where there is no such file, or it states none."""
-    try:
-        return json.loads(read_attributes(path)[ATTRIBUTE])
+        attributes = read_attributes(path)
+        return Made(json.loads(attributes[ATTRIBUTE]), json.loads(attributes.get(MADE_WITH, "{}")))
     except (VolumeError, KeyError, ValueError):
         return None
+
+
+def _read_note(note: Path) -> Made | None:
+    """Return what the pieces in a folder were made from; None where there are none."""
+    try:
+        both = json.loads(note.read_text(encoding="utf-8"))
+        return Made(dict(both["fingerprint"]), dict(both[MADE_WITH]))
+    except (OSError, ValueError):
+        return None
+    except (KeyError, TypeError):  # of an older version, whose pieces go on with nothing
+        return Made({"version": "an older one"}, {})
+
+
+def _differing(one: Mapping[str, str], other: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the names under which two mappings hold different words."""
+    return tuple(name for name in {**other, **one} if one.get(name) != other.get(name))

@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from connectomics.config import Config
 from connectomics.inference import SAVED_TYPES, Lane, fingerprint, predict_into
 from connectomics.volumes.intensity import IntensityRange
 from connectomics.volumes.read import open_volume
@@ -37,7 +36,7 @@ def predict(image_path: Path, target: Path) -> None:
 
     image = open_volume(str(image_path))
     intensity, saved = IntensityRange(0, 255), SAVED_TYPES["float32"]
-    mark = fingerprint(Config(), {"w": torch.arange(3.0)}, image, intensity, CPU)
+    mark = fingerprint({}, {"w": torch.arange(3.0)}, image, intensity)
     with StagedVolume(target, 1, SHAPE, saved.dtype, {"offset": np.zeros(3)}, mark) as stage:
         for _ in predict_into(stage, saved, image, intensity, make_plan(activation="sigmoid"), [Lane(slow, CPU)]):
             pass

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from connectomics.config import Config
 from connectomics.geometry import ZYX, Box
 from connectomics.inference import SAVED_TYPES, Lane, fingerprint, predict_into
 from connectomics.volumes.intensity import IntensityRange
@@ -102,5 +101,5 @@ def test_place_and_surroundings_are_in_the_fingerprint(tmp_path: Path) -> None:
     write_volume(tmp_path / "im.h5", voxels(), {"resolution": np.array([40.0, 4, 4])})
     image, box = open_volume(str(tmp_path / "im.h5")), Box((0, 0, 0), (6, 37, 41))
     seen = [(image, None), (image, box), (image, box.moved((1, 0, 0))), (CroppedSource(image, box), None)]
-    marks = [fingerprint(Config(), {}, source, GREY, CPU, part)["image"] for source, part in seen]
+    marks = [fingerprint({}, {}, source, GREY, part)["image"] for source, part in seen]
     assert len(set(marks)) == len(marks)

@@ -11,7 +11,7 @@ import torch
 import connectomics
 from connectomics.config import Config
 from connectomics.errors import PredictionError, VolumeError
-from connectomics.inference import SAVED_TYPES, Lane, fingerprint, predict_into
+from connectomics.inference import SAVED_TYPES, Lane, concerning, fingerprint, predict_into
 from connectomics.volumes.intensity import IntensityRange
 from connectomics.volumes.read import open_volume, read_volume
 from connectomics.volumes.source import VolumeSource
@@ -55,17 +55,18 @@ def test_a_type_that_does_not_reach_as_far_is_refused(save_dtype, value) -> None
 
 def test_every_part_of_the_fingerprint_answers_to_its_cause(tmp_path: Path, image) -> None:
     weights = {"a": torch.ones(2, 3), "n": torch.tensor(4)}
-    base = fingerprint(Config(), weights, image, GREY, CPU)
-    assert fingerprint(Config(), dict(reversed(weights.items())), image, GREY, CPU) == base
+    settings = concerning(Config(), {})
+    base = fingerprint(settings, weights, image, GREY)
+    assert fingerprint(settings, dict(reversed(weights.items())), image, GREY) == base
     other = Config()
     other.inference.window.overlap = 0.25
     changed = {
-        "settings": fingerprint(other, weights, image, GREY, CPU),
-        "weights": fingerprint(Config(), {**weights, "n": torch.tensor(5)}, image, GREY, CPU),
-        "intensity": fingerprint(Config(), weights, image, IntensityRange(0, 254), CPU),
+        "settings": fingerprint(concerning(other, {}), weights, image, GREY),
+        "weights": fingerprint(settings, {**weights, "n": torch.tensor(5)}, image, GREY),
+        "intensity": fingerprint(settings, weights, image, IntensityRange(0, 254)),
     }
     write_volume(tmp_path / "image.h5", np.zeros(SHAPE, np.uint8), {"resolution": np.array([40.0, 4, 4])})
-    changed["image"] = fingerprint(Config(), weights, open_volume(image.info.location), GREY, CPU)
+    changed["image"] = fingerprint(settings, weights, open_volume(image.info.location), GREY)
     for name, mark in changed.items():
         assert {key for key in base if base[key] != mark[key]} == {name}
 

@@ -90,7 +90,7 @@ def test_test_mode_predicts_scores_and_names_its_files(small: Path) -> None:
     last = run / "checkpoints" / "last.ckpt"
     assert run_cli("--config", small, "--mode", "test", "--checkpoint", last) == 0
     names = {"test_im_test_prediction.h5", "test_im_test_mask.h5", "test_im_test.png", "metrics.json",
-             "report.html", "test_im_test_synapses.csv"}  # fmt: skip
+             "report.html", "test_im_test_synapses.csv", "test_im_test_metrics.json"}  # fmt: skip
     assert {path.name for path in (run / "results").iterdir()} == names
     with h5py.File(run / "results" / "test_im_test_prediction.h5") as file:
         probability, attributes = file["main"][:], dict(file["main"].attrs)
@@ -158,7 +158,8 @@ def test_a_volume_whose_label_cannot_be_read_does_not_cost_the_others_their_scor
     assert "holds the id -2" in scores["volumes"]["im_other"]["jaccard_undefined"]
     assert scores["volumes"]["im_test"]["jaccard"] > 0
     assert {path.name for path in (run / "results").iterdir()} >= {
-        "test_im_other_mask.h5", "test_im_other.png", "test_im_other_synapses.csv", "report.html"}  # fmt: skip
+        "test_im_other_mask.h5", "test_im_other.png", "test_im_other_synapses.csv", "report.html",
+        "test_im_test_metrics.json", "test_im_other_metrics.json"}  # fmt: skip
 
 
 def test_a_test_says_where_its_page_is(small: Path, capsys: pytest.CaptureFixture[str]) -> None:

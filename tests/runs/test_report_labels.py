@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from connectomics.config import Config
 from connectomics.config.decoding import DecodingConfig
-from connectomics.runs.report import _annotated
+from connectomics.decoding import DECODERS
+from connectomics.runs.report import as_numbered
 from connectomics.volumes.source import ArraySource
 
 SPACING = (40.0, 8.0, 8.0)
@@ -19,7 +19,7 @@ def classes_of_two_synapses() -> np.ndarray:
 
 def test_a_label_of_classes_is_shown_with_its_synapses_numbered() -> None:
     label = ArraySource.of(classes_of_two_synapses(), SPACING)
-    shown = _annotated(label, Config(decoding=DecodingConfig(name="polarity2instance")))
+    shown = as_numbered(label, DECODERS["polarity2instance"], DecodingConfig(name="polarity2instance"))
     ids = shown.read_all()[0]
     assert np.unique(ids).tolist() == [0, 1, 2, 3, 4]
     np.testing.assert_array_equal(np.where(ids > 0, 2 - ids % 2, 0), classes_of_two_synapses())
@@ -28,4 +28,4 @@ def test_a_label_of_classes_is_shown_with_its_synapses_numbered() -> None:
 
 def test_a_label_of_clefts_is_shown_from_its_file() -> None:
     label = ArraySource.of(classes_of_two_synapses(), SPACING)
-    assert _annotated(label, Config()) is label
+    assert as_numbered(label, DECODERS["threshold"], DecodingConfig()) is label

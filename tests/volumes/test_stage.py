@@ -20,8 +20,8 @@ class Killed(Exception):
     pass
 
 
-def stage(path: Path, fingerprint=MARK) -> StagedVolume:
-    return StagedVolume(path, 2, SHAPE, np.float32, {"offset": np.zeros(3)}, fingerprint)
+def stage(path: Path, fingerprint=MARK, restart: bool = False) -> StagedVolume:
+    return StagedVolume(path, 2, SHAPE, np.float32, {"offset": np.zeros(3)}, fingerprint, restart=restart)
 
 
 def next_section(staged: StagedVolume) -> int:
@@ -68,12 +68,15 @@ def test_a_finished_volume_is_taken_as_it_is(tmp_path: Path, suffix) -> None:
         np.testing.assert_array_equal(np.concatenate([s.voxels for s in again.sections()], 1), VOXELS)
 
 
-def test_other_weights_start_afresh_and_say_so(tmp_path: Path) -> None:
-    path = tmp_path / "p.h5"
+def test_other_weights_are_refused_and_start_afresh_when_asked(tmp_path: Path) -> None:
+    path, other = tmp_path / "p.h5", {**MARK, "weights": "w3", "version": "2"}
     interrupted_after(path, 4)
-    interrupted_after(path, 2, {**MARK, "weights": "w2"})
-    with stage(path, {**MARK, "weights": "w3", "code": "c"}) as staged:
-        assert staged.changed == ("weights", "code")
+    with pytest.raises(VolumeError, match=r"p\.h5: an unfinished .* made with other weights, version; .*--restart"):
+        stage(path, other).__enter__()
+    assert len(list((tmp_path / ".p.h5.stage").glob("*.npy"))) == 2
+    interrupted_after(path, 6)  # what was finished is still there, and goes on
+    with stage(path, other, restart=True) as staged:
+        assert staged.dropped == ("weights", "version")
         assert next_section(staged) == 0
         finish(staged)
     with stage(path) as again:

@@ -11,11 +11,22 @@ from connectomics.data.targets import Target
 from connectomics.errors import VolumeError
 from connectomics.geometry import Box
 from connectomics.runs.console import is_first_process, say
+from connectomics.runs.job import Job
 from connectomics.volumes.labelled import OPTIONAL, LabelledSource
 from connectomics.volumes.source import VolumeSource
 
 SECTIONS_AT_ONCE = 8
 """How many sections of a label are read together."""
+
+
+def tell_what_to_know(job: Job) -> None:
+    """Say what the readers guessed, what is odd about labels, and which volumes have a mask.
+
+    Raises:
+        VolumeError: If a label cannot be read, or does not mean what the target asks for.
+    """
+    tell_remarks(job.volumes, job.target)
+    tell_masks([job.section], job.volumes)
 
 
 def tell_remarks(volumes: Sequence[LabelledSource], target: Target) -> None:

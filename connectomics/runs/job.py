@@ -1,0 +1,246 @@
+"""A job: everything that test or tune mode needs, assembled once from the settings, and handed on instead of them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import connectomics
+from connectomics.config import Config, as_plain
+from connectomics.config.data import ImageTransformConfig, VolumesConfig
+from connectomics.config.decoding import DecodingConfig
+from connectomics.data.targets import Target, build_target
+from connectomics.decoding import Decoder, pick_decoder
+from connectomics.errors import CheckpointError, UserError
+from connectomics.inference import SAVED_TYPES, InferencePlan, SavedType, circumstances, concerning, plan_inference
+from connectomics.lookup import pick
+from connectomics.metrics import METRICS, Metric
+from connectomics.metrics.synapses import MatchRule
+from connectomics.models import shaping_settings
+from connectomics.runs.folder import RunFolder, run_of
+from connectomics.runs.network import TrainedNetwork, load_network
+from connectomics.training.checkpoints import read_checkpoint, require_same_model
+from connectomics.volumes.intensity import IntensityRange
+from connectomics.volumes.labelled import LabelledSource, measure_image
+from connectomics.volumes.write import WRITERS
+
+
+@dataclass(frozen=True, slots=True)
+class Saving:
+    """How predictions and masks are written."""
+
+    type: SavedType
+    suffix: str
+    """Suffix of the files, which says the format."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """What tune mode tries, and what decides."""
+
+    thresholds: tuple[float, ...]
+    """Ascending."""
+    min_sizes: tuple[int, ...]
+    metric: str
+    """Name of the score that decides."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Job:
+    """What predicts, decodes and scores some volumes, and where the results go."""
+
+    mode: str
+    title: str
+    """Name of the experiment."""
+    run: RunFolder
+    volumes: tuple[LabelledSource, ...]
+    section: VolumesConfig
+    """The settings that name the volumes, for what is to be said of masks that may be missing."""
+    network: TrainedNetwork
+    weights: str
+    """Which weights predict, in words."""
+    plan: InferencePlan
+    preset: str
+    saving: Saving | None
+    """None where nothing of a volume is written."""
+    target: Target
+    decoder: Decoder
+    decoding: DecodingConfig
+    metrics: Mapping[str, Metric]
+    """What test mode scores with, by name; empty for volumes without labels."""
+    rule: MatchRule
+    """When a predicted and an annotated synapse are the same one."""
+    tuning: Tuning
+    lists_synapses: bool
+    writes_report: bool
+    restart: bool
+    """Whether unfinished predictions with other settings are dropped."""
+    concerning: Mapping[str, Any]
+    """The settings that a prediction depends on."""
+    made_with: Mapping[str, str]
+    """What it depends on by rounding at most."""
+    stamp: Mapping[str, Any]
+    """What scores depend on, for people."""
+    _transform: ImageTransformConfig
+    _measured: dict[str, IntensityRange] = field(default_factory=dict)
+
+    def intensity(self, volume: LabelledSource) -> IntensityRange:
+        """Return which grey values of a volume become 0 and 1; they are measured when first asked for.
+
+        Raises:
+            VolumeError: If the image cannot be read, or holds what is no finite number.
+        """
+        if volume.name not in self._measured:
+            self._measured[volume.name] = measure_image(volume, self._transform)
+        return self._measured[volume.name]
+
+    def require_disk(self) -> None:
+        """Refuse to predict when the results would not fit on the disk.
+
+        Raises:
+            UserError: With what is needed and what is free.
+        """
+        if self.saving is None:
+            return
+        width = self.saving.type.dtype.itemsize * self.plan.channels
+        sizes = [prod(volume.image.shape) for volume in self.volumes]
+        # Finished sections wait uncompressed, one volume at a time, until their file is whole.
+        needed = max(sizes) * width + sum(sizes) * (width + np.dtype(self.decoder.dtype).itemsize)
+        folder = self.run.root if self.run.out is None else self.run.out
+        free = shutil.disk_usage(folder).free
+        if needed > free:
+            raise UserError(
+                f"the results need up to {needed / 1e9:.1f} GB, {folder} has {free / 1e9:.1f} GB free; make room, or "
+                "set --out or inference.save_dtype=uint8"
+            )
+
+    @property
+    def scores(self) -> bool:
+        """Whether the volumes are scored."""
+        return bool(self.metrics)
+
+    @property
+    def keeps_labels(self) -> bool:
+        """Whether the labels of a whole volume are looked at: for scores, or for the table of what was found."""
+        return self.scores or self.lists_synapses
+
+
+def build_job(
+    mode: str,
+    config: Config,
+    checkpoint: Path | None,
+    volumes: Sequence[LabelledSource],
+    section: VolumesConfig,
+    out: Path | None = None,
+    restart: bool = False,
+    fast_dev_run: int = 0,
+) -> Job:
+    """Assemble the job of test or tune mode.
+
+    Args:
+        mode: "test" or "tune".
+        config: The settings, checked.
+        checkpoint: The trained network.
+        volumes: What is predicted, opened.
+        section: The settings that name these volumes.
+        out: Where results go instead of into the run of the checkpoint.
+        restart: Whether unfinished predictions with other settings are dropped.
+        fast_dev_run: Not 0 for a trial that writes nothing.
+
+    Raises:
+        UserError: If something that the settings name cannot be used.
+    """
+    if checkpoint is None:
+        raise CheckpointError(
+            f"--mode {mode} needs --checkpoint: the trained network, such as .../checkpoints/last.ckpt"
+        )
+    saved = read_checkpoint(checkpoint)
+    require_same_model(saved, as_plain(config), checkpoint)
+    network = load_network(config.model, config.inference, config.system, saved, checkpoint)
+    plan, kind = plan_inference(config), "averaged (EMA)" if config.inference.use_ema else "latest"
+    job = Job(
+        mode=mode,
+        title=config.experiment_name,
+        run=_run_folder(mode, config, checkpoint, out, fast_dev_run),
+        volumes=tuple(volumes),
+        section=section,
+        network=network,
+        weights=f"on {network.devices} with the {kind} weights of step {int(saved['global_step'])}",
+        plan=plan,
+        preset=config.inference.preset,
+        saving=_saving(config),
+        target=build_target(config.data.target),
+        decoder=pick_decoder(config.decoding),
+        decoding=config.decoding,
+        metrics=_metrics(config),
+        rule=match_rule(config),
+        tuning=_tuning(config),
+        lists_synapses=config.evaluation.synapses and config.inference.save_results,
+        writes_report=config.evaluation.enabled and config.evaluation.report and config.inference.save_results,
+        restart=restart,
+        concerning=concerning(config, shaping_settings(as_plain(config)["model"])),
+        made_with=circumstances(network.lanes[0].device, plan.batch, config.inference.compile),
+        stamp=_stamp(config, checkpoint, int(saved["global_step"])),
+        _transform=config.data.image_transform,
+    )
+    if not fast_dev_run:
+        job.run.require_writable()
+        job.require_disk()
+    return job
+
+
+def match_rule(config: Config) -> MatchRule:
+    """Return when a predicted and an annotated synapse are the same one."""
+    evaluation = config.evaluation
+    return MatchRule(evaluation.min_iou, evaluation.max_distance_nm, evaluation.connectivity)
+
+
+def digest(*parts: Any) -> str:
+    """Return a short word for plain values: equal for equal ones."""
+    return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _run_folder(mode: str, config: Config, checkpoint: Path, out: Path | None, fast_dev_run: int) -> RunFolder:
+    own = run_of(checkpoint, config.save_path or "", make=not fast_dev_run and out is None)
+    return RunFolder(own.root, mode, out)
+
+
+def _saving(config: Config) -> Saving | None:
+    if not config.inference.save_results:
+        return None
+    return Saving(SAVED_TYPES[config.inference.save_dtype], WRITERS[config.inference.save_backend][0])
+
+
+def _metrics(config: Config) -> dict[str, Metric]:
+    if not config.evaluation.enabled:
+        return {}
+    return {name: pick(METRICS, name, "evaluation.metrics") for name in config.evaluation.metrics}
+
+
+def _tuning(config: Config) -> Tuning:
+    tuning = config.decoding.tuning
+    first, last, step = tuning.thresholds
+    thresholds = tuple(round(first + i * step, 9) for i in range(int((last - first) / step + 1e-6) + 1))
+    return Tuning(thresholds, tuple(tuning.min_sizes), tuning.metric)
+
+
+def _stamp(config: Config, checkpoint: Path, step: int) -> dict[str, Any]:
+    settings: Mapping[str, Any] = as_plain(config)
+    return {
+        "connectomics": connectomics.__version__,
+        "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "checkpoint": str(checkpoint),
+        "step": step,
+        "inference": settings["inference"],
+        "decoding": settings["decoding"],
+        "evaluation": settings["evaluation"],
+    }

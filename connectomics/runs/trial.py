@@ -1,0 +1,16 @@
+"""A trial of test or tune mode that writes nothing: some windows of each volume."""
+
+from __future__ import annotations
+
+from connectomics.runs.console import say
+from connectomics.runs.job import Job
+from connectomics.runs.predict import try_windows
+from connectomics.runs.told import tell_what_to_know
+
+
+def try_volumes(job: Job, windows: int) -> None:
+    """Predict so many windows of each volume, and write nothing."""
+    tell_what_to_know(job)
+    for volume in job.volumes:
+        try_windows(job, volume, windows)
+    say(f"{windows} window(s) of each volume went through {job.weights}; nothing was written")
