@@ -34,7 +34,7 @@ def _positive(key: str) -> Rule:
 
 
 def _lengths(key: str, low: int = 1) -> Rule:
-    return Rule(key, f"three whole numbers, each at least {low}", lambda v, c: all(n >= low for n in v))
+    return Rule(key, f"three whole numbers, each at least {low}", lambda v, c: v is None or all(n >= low for n in v))
 
 
 def _ordered(key: str, low: float) -> Rule:
@@ -64,7 +64,9 @@ def _as_many(stage: str, what: str) -> Rule:
 
 def _divisible(key: str) -> Rule:
     text = "divisible by model.rsunet.input_pooling times the product of model.rsunet.down_factors along (z, y, x)"
-    return Rule(key, text, lambda v, c: all(n % f == 0 for n, f in zip(v, c.model.total_factor, strict=True)))
+    return Rule(
+        key, text, lambda v, c: v is None or all(n % f == 0 for n, f in zip(v, c.model.total_factor, strict=True))
+    )
 
 
 def _optional_slice(v: str | None, c: Config) -> bool:
@@ -178,7 +180,7 @@ RULES: tuple[Rule, ...] = (
     _at_least("inference.window.sw_batch_size", 1),
     Rule("inference.window.overlap", "a share from 0 to 1 (not included)", lambda v, c: 0 <= v < 1),
     Rule("inference.window.max_voxels", "at least the voxels of inference.window.window_size",
-         lambda v, c: v >= prod(c.inference.window.window_size)),
+         lambda v, c: v >= prod(c.inference.window.window_size or c.data.dataloader.patch_size)),
     Rule("inference.model.channel_activations", 'entries whose channels are "start:stop"',
          lambda v, c: len(v) > 0 and all(is_slice(a.channels) for a in v)),
     Rule("inference.test_time_augmentation.flip_axes", '"all" or axes among 0 (z), 1 (y), 2 (x)',
