@@ -25,7 +25,7 @@ import torch
 from connectomics.config.load import load_config
 from connectomics.config.schema import Config
 from connectomics.data.augment import Augmentation, Step, build_augmentation
-from connectomics.data.augment.geometry import GeometricStep, Geometry
+from connectomics.data.augment.geometric import GeometricStep, Geometry
 from connectomics.data.datasets import PatchCutter, TrainingPatches
 from connectomics.data.loader import EpochBatches, Progress, Share, TrainingLoader, loader_options
 from connectomics.data.positions import Positions, find_positions

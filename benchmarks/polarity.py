@@ -20,10 +20,10 @@ import numpy as np
 
 from connectomics.config.data import TargetConfig
 from connectomics.data.targets import build_target
-from connectomics.decoding.sides import decode_sides, number_synapses
+from connectomics.decoding.polarity2instance import decode_sides, number_synapses
 from connectomics.metrics.polarity import detect_polarity
-from connectomics.volumes.phantom import make_phantom
-from connectomics.volumes.polarity import split_sides
+from connectomics.phantom import make_phantom
+from connectomics.volumes.side_ids import split_sides
 
 SEED_SHAPE = (24, 256, 256)
 SPACING_NM = (30.0, 8.0, 8.0)

@@ -24,8 +24,8 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+from connectomics.alignment.shift_table import read_table  # noqa: E402
 from connectomics.geometry import ZYX, Box  # noqa: E402
-from connectomics.volumes.alignment.table import read_table  # noqa: E402
 from connectomics.volumes.labels import CREMI_BACKGROUND, OUTSIDE  # noqa: E402
 from connectomics.volumes.read import open_volume  # noqa: E402
 from connectomics.volumes.write import VolumeWriter  # noqa: E402

@@ -20,10 +20,10 @@ import cc3d
 import cv2
 import numpy as np
 
+from connectomics.phantom import make_phantom
 from connectomics.reports.page import ReportHead, write_report
 from connectomics.reports.reported import ReportedVolume
 from connectomics.volumes.intensity import IntensityRange
-from connectomics.volumes.phantom import make_phantom
 from connectomics.volumes.read import open_volume
 from connectomics.volumes.write import write_volume
 

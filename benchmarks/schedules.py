@@ -28,8 +28,8 @@ from connectomics.inference import Lane, plan_inference, predict_volume
 from connectomics.losses import Criterion
 from connectomics.models import build_model
 from connectomics.models.fold import fold_batch_norm
+from connectomics.phantom import make_phantom
 from connectomics.volumes.intensity import IntensityRange
-from connectomics.volumes.phantom import make_phantom
 from connectomics.volumes.source import ArraySource
 
 GREY = IntensityRange(0, 255)

@@ -23,9 +23,9 @@ from benchmarks.metrics import SPACING_NM, draw_clefts, read_peak_mib
 from connectomics.decoding import remove_small
 from connectomics.geometry import Box
 from connectomics.metrics import LabelPair, score_volume
-from connectomics.metrics.levels import measure_levels
-from connectomics.metrics.sweep import sweep_levels
-from connectomics.metrics.synapses import MatchRule
+from connectomics.metrics.matching import MatchRule
+from connectomics.metrics.sweep.levels import measure_levels
+from connectomics.metrics.sweep.swept_scores import sweep_levels
 
 THRESHOLDS = [round(0.01 * i, 2) for i in range(1, 100)]
 

@@ -9,25 +9,32 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "connectomics"
 
 GROUND = {"errors", "lookup", "geometry", "sides", "files"}
+SCREEN = GROUND | {"screen"}
+ARRAYS = {"models", "losses", "metrics", "decoding"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "geometry": set(),
     "sides": set(),
     "lookup": {"errors"},
     "files": {"errors"},
+    "screen": GROUND,
+    "drawing": GROUND,
     "config": GROUND,
     "volumes": GROUND | {"config"},
     "models": GROUND | {"config"},
     "losses": GROUND | {"config"},
     "metrics": GROUND,
     "decoding": GROUND | {"config"},
+    "phantom": GROUND | {"volumes"},
+    "alignment": GROUND | {"volumes"},
     "data": GROUND | {"config", "volumes"},
     "inference": GROUND | {"config", "volumes"},
-    "reports": GROUND | {"config", "volumes", "metrics", "decoding"},
-    "training": GROUND
-    | {"config", "volumes", "models", "losses", "metrics", "decoding", "data", "inference", "reports"},
-    "runs": GROUND
-    | {"config", "volumes", "models", "losses", "metrics", "decoding", "data", "inference", "reports", "training"},
+    "reports": SCREEN | {"config", "drawing", "volumes", "metrics", "decoding"},
+    "cremi": GROUND | {"volumes", "alignment"},
+    "training": SCREEN | ARRAYS | {"config", "drawing", "volumes", "data", "inference"},
+    "runs": SCREEN
+    | ARRAYS
+    | {"config", "drawing", "volumes", "phantom", "alignment", "data", "inference", "reports", "cremi", "training"},
 }
 HEAVY = {"torch", "numpy", "pytorch_lightning", "monai", "h5py", "scipy", "cv2"}
 
@@ -70,3 +77,8 @@ def test_the_settings_need_nothing_heavy(path: Path) -> None:
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_a_file_holds_one_idea(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
+
+
+def test_no_two_modules_bear_one_name() -> None:
+    names = [path.name for path in modules() if path.name not in ("__init__.py", "cli.py")]
+    assert sorted(name for name in set(names) if names.count(name) > 1) == []

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from connectomics.config.data import TargetConfig
 from connectomics.data.targets import build_target
-from connectomics.decoding.sides import decode_classes, decode_sides
+from connectomics.decoding.polarity2instance import decode_classes, decode_sides
 from connectomics.metrics.polarity import detect_polarity
-from connectomics.volumes.phantom import make_phantom
+from connectomics.phantom import make_phantom
 
 SPACING = (40.0, 8.0, 8.0)
 BOX = (1, 5, 5)

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from connectomics.alignment.estimate import Alignment, estimate_alignment
+from connectomics.alignment.likeness import Likeness
+from connectomics.alignment.stack import Stack
 from connectomics.config.data import ImageTransformConfig, VolumesConfig
 from connectomics.geometry import Box
 from connectomics.metrics import LabelPair, score_volume
-from connectomics.volumes.alignment.estimate import Alignment, estimate_alignment
-from connectomics.volumes.alignment.likeness import Likeness
-from connectomics.volumes.alignment.stack import Stack
 from connectomics.volumes.labelled import LabelledSource, measure_image, open_labelled
 from connectomics.volumes.labels import CleftLabel, split_clefts
 from connectomics.volumes.read import open_volume

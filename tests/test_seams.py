@@ -15,7 +15,7 @@ from connectomics.decoding import DECODERS, Decoder
 from connectomics.losses.criterion import LOSSES
 from connectomics.losses.loss import Loss, mean_over
 from connectomics.metrics import METRICS, LabelPair, Metric
-from connectomics.metrics.synapses import MatchRule
+from connectomics.metrics.matching import MatchRule
 from connectomics.models import MODELS, Architecture
 from connectomics.runs.cli import main
 from connectomics.training.optimizers import OPTIMIZERS

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from connectomics.data.augment import Augmentation
-from connectomics.data.augment.geometry import Geometry
+from connectomics.data.augment.geometric import Geometry
 from connectomics.data.patch import Patch
 from connectomics.data.resample import cut
 from connectomics.data.sampling import PatchSampler

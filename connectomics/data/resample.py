@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from connectomics.data.augment.geometry import Geometry, SectionMap
+from connectomics.data.augment.geometric import Geometry, SectionMap
 from connectomics.data.targets import NOT_ANNOTATED
 from connectomics.data.volume import LearningVolume
 from connectomics.geometry import ZYX, Box

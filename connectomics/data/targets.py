@@ -13,7 +13,7 @@ from connectomics.config.data import TargetConfig
 from connectomics.lookup import build, pick
 from connectomics.sides import POST, PRE
 from connectomics.volumes.labels import split_clefts
-from connectomics.volumes.polarity import collect_ids, find_one_sided, split_sides
+from connectomics.volumes.side_ids import collect_ids, find_one_sided, split_sides
 from connectomics.volumes.source import Layout
 
 BACKGROUND = 0

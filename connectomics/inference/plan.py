@@ -13,7 +13,7 @@ from connectomics.inference.activations import ChannelActivations, build_activat
 from connectomics.inference.blend import PROFILES, Profile
 from connectomics.inference.planes import seam_share, widen_window
 from connectomics.inference.views import View, all_views, share_views
-from connectomics.inference.windows import WindowGrid
+from connectomics.inference.window_grid import WindowGrid
 from connectomics.lookup import pick
 from connectomics.volumes.padding import PaddedSource, PadMode
 from connectomics.volumes.source import VolumeSource

@@ -18,7 +18,7 @@ from connectomics.inference.memory import give_back_memory
 from connectomics.inference.plan import InferencePlan
 from connectomics.inference.rows import Lane, predict_row
 from connectomics.inference.slabs import Share, read_slabs, scale_on, to_host
-from connectomics.inference.windows import WindowGrid
+from connectomics.inference.window_grid import WindowGrid
 from connectomics.volumes.intensity import IntensityRange
 from connectomics.volumes.sections import Sections, cut_plane
 from connectomics.volumes.source import VolumeSource

@@ -16,7 +16,7 @@ from torch import Tensor
 from connectomics.errors import DeviceError
 from connectomics.inference.plan import InferencePlan
 from connectomics.inference.views import Ensemble, View
-from connectomics.inference.windows import AxisWindows, WindowGrid
+from connectomics.inference.window_grid import AxisWindows, WindowGrid
 
 Forward = Callable[[Tensor], Tensor]
 """The network: windows (B, C, Z, Y, X), float32 in [0, 1] on its device, to logits (B, O, Z, Y, X)."""
@@ -33,7 +33,7 @@ class Lane:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class WindowView:
     """One view of one window of a row."""
 
     place: tuple[int, int]
@@ -72,23 +72,23 @@ def predict_row(
         DeviceError: If the device's memory is too small for a single window.
     """
     canvas = _Canvas(row, plan, grid, image.device)
-    waiting = deque(_looks(row, plan, grid))
+    waiting = deque(_views_of_windows(row, plan, grid))
     joined: dict[tuple[int, int], Ensemble] = {}
     while waiting:
         batch = _next_batch(waiting, lane.batch or plan.batch, grid.window)
         try:
-            predictions = _look_at(image, batch, plan, canvas, lane)
+            predictions = _predict_batch(image, batch, plan, canvas, lane)
         except torch.OutOfMemoryError as error:
             lane.batch = _halved(len(batch), grid, lane, error)
             notice(f"{lane.device} is out of memory with sw_batch_size={len(batch)}; going on with {lane.batch}")
             continue
-        for look, prediction in zip(batch, predictions, strict=True):
-            ensemble = joined.setdefault(look.place, Ensemble(plan.ensemble))
-            ensemble.add(look.view.undo(prediction))
-            if look.is_last:
-                canvas.add(joined.pop(look.place).result(), look.place)
+        for one, prediction in zip(batch, predictions, strict=True):
+            ensemble = joined.setdefault(one.place, Ensemble(plan.ensemble))
+            ensemble.add(one.view.undo(prediction))
+            if one.is_last:
+                canvas.add(joined.pop(one.place).result(), one.place)
             waiting.popleft()
-        tick(sum(look.is_last for look in batch))
+        tick(sum(one.is_last for one in batch))
     return canvas.share()
 
 
@@ -134,28 +134,28 @@ def _clipped(axis: AxisWindows, number: int, low: int, high: int) -> tuple[slice
     return slice(first - low, last - low), slice(first - start, last - start)
 
 
-def _looks(row: int, plan: InferencePlan, grid: WindowGrid) -> Iterator[Look]:
+def _views_of_windows(row: int, plan: InferencePlan, grid: WindowGrid) -> Iterator[WindowView]:
     for y, x in grid.plane():
         views = sorted(plan.views_at(row, y, x), key=lambda view: view.turned)
         for i, view in enumerate(views, start=1):
-            yield Look((y, x), view, i == len(views))
+            yield WindowView((y, x), view, i == len(views))
 
 
-def _next_batch(waiting: deque[Look], size: int, window: tuple[int, int, int]) -> list[Look]:
+def _next_batch(waiting: deque[WindowView], size: int, window: tuple[int, int, int]) -> list[WindowView]:
     """Return the next looks that may go together; a window that is no square changes its shape when it is turned."""
     batch = islice(waiting, size)
     if window[1] == window[2]:
         return list(batch)
-    return list(takewhile(lambda look: look.view.turned == waiting[0].view.turned, batch))
+    return list(takewhile(lambda one: one.view.turned == waiting[0].view.turned, batch))
 
 
-def _look_at(image: Tensor, batch: list[Look], plan: InferencePlan, canvas: _Canvas, lane: Lane) -> Tensor:
+def _predict_batch(image: Tensor, batch: list[WindowView], plan: InferencePlan, canvas: _Canvas, lane: Lane) -> Tensor:
     """Return the activated predictions of a batch, (B, O, Z, Y, X), float32, each as its view lies.
 
     Raises:
         ValueError: If the network gives another shape.
     """
-    windows = torch.stack([look.view.of(canvas.window(image, look.place)) for look in batch])
+    windows = torch.stack([one.view.of(canvas.window(image, one.place)) for one in batch])
     logits = lane.forward(windows)
     expected = (len(batch), plan.channels, *windows.shape[2:])
     if logits.shape != expected:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from connectomics.geometry import ZYX, Box
 from connectomics.inference.plan import InferencePlan
-from connectomics.inference.windows import WindowGrid
+from connectomics.inference.window_grid import WindowGrid
 from connectomics.volumes.intensity import IntensityRange
 from connectomics.volumes.padding import read_padded
 from connectomics.volumes.source import VolumeSource

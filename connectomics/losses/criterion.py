@@ -12,9 +12,9 @@ from connectomics.config.slices import parse_slice
 from connectomics.errors import ConfigError
 from connectomics.lookup import build, pick
 from connectomics.losses.cross_entropy import CrossEntropyLoss, WeightedBCEWithLogitsLoss
+from connectomics.losses.dice import DiceLoss
 from connectomics.losses.loss import Loss
-from connectomics.losses.overlap import DiceLoss
-from connectomics.losses.sides import NonOverlapLoss
+from connectomics.losses.non_overlap import NonOverlapLoss
 
 LOSSES: Mapping[str, Callable[..., Loss]] = {
     "CrossEntropyLoss": CrossEntropyLoss,

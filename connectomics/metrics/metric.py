@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from connectomics.metrics.labels import LabelPair
-from connectomics.metrics.synapses import MatchRule
+from connectomics.metrics.label_pair import LabelPair
+from connectomics.metrics.matching import MatchRule
 
 Score = float | dict[str, Any]
 """A number, or named numbers, some of which may be None; finite, and ready for JSON."""

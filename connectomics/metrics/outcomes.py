@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectomics.metrics.components import Components, label_components
+from connectomics.metrics.matching import MatchRule, find_joined
 from connectomics.metrics.pair import MaskPair
-from connectomics.metrics.synapses import MatchRule, find_joined
 
 
 class Outcome(StrEnum):

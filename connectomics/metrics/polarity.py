@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from connectomics.geometry import Spacing
 from connectomics.metrics.components import Synapse, measure_components
-from connectomics.metrics.synapses import MatchRule, SynapseDetection, match_components
+from connectomics.metrics.matching import MatchRule, SynapseDetection, match_components
 
 Ids = NDArray[np.unsignedinteger]
 """0, or 2k - 1 and 2k for the pre- and post-synaptic side of synapse k, (Z, Y, X)."""

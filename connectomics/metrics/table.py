@@ -8,13 +8,13 @@ from typing import Any
 
 from connectomics.lookup import pick
 from connectomics.metrics.cleft_distance import measure_cleft_distance
-from connectomics.metrics.labels import LabelPair
+from connectomics.metrics.label_pair import LabelPair
+from connectomics.metrics.matching import MatchRule, synapse_f1
 from connectomics.metrics.metric import Metric, Score
 from connectomics.metrics.outcomes import synapse_detection
 from connectomics.metrics.overlap import dice, jaccard, precision, recall
 from connectomics.metrics.pair import MaskPair, UndefinedError
 from connectomics.metrics.polarity import detect_polarity
-from connectomics.metrics.synapses import MatchRule, synapse_f1
 
 
 def of_masks(score: Callable[[MaskPair], Score]) -> Callable[[LabelPair, MatchRule], Score]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from connectomics.decoding import Labels
 from connectomics.geometry import Spacing
 from connectomics.metrics import LabelPair
-from connectomics.metrics.synapses import MatchRule
+from connectomics.metrics.matching import MatchRule
 from connectomics.volumes.sections import Sections
 
 Row = Mapping[str, Any]

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from connectomics.geometry import Spacing
 from connectomics.metrics import MaskPair
+from connectomics.metrics.matching import MatchRule, SynapseDetection, detect_synapses
 from connectomics.metrics.polarity import detect_polarity
-from connectomics.metrics.synapses import MatchRule, SynapseDetection, detect_synapses
 from connectomics.reports.outlines import Arrow, Outline, OutlinedObjects, outline_objects
 
 Kind = Literal["found", "invented", "missed", "annotated", "turned"]

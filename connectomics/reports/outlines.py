@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from connectomics.reports.arrows import Point, place_arrow
+from connectomics.drawing.arrows import Point, place_arrow
 
 Section = NDArray[np.bool_]
 """Which pixels of a section belong to something, bool, (Y, X)."""

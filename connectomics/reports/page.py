@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from connectomics.files import write_whole
-from connectomics.metrics.synapses import MatchRule
+from connectomics.metrics.matching import MatchRule
 from connectomics.reports.charts import draw_curves
 from connectomics.reports.pictures import choose_size
 from connectomics.reports.reported import MAX_LISTED, ReportedVolume, WrittenVolume, dump_json, write_volume_data

@@ -10,10 +10,10 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from connectomics.drawing.figures import to_gray
 from connectomics.geometry import ZYX, Box, Spacing
 from connectomics.metrics import MaskPair
-from connectomics.metrics.synapses import MatchRule
-from connectomics.reports.figures import to_gray
+from connectomics.metrics.matching import MatchRule
 from connectomics.reports.mistakes import KINDS, Comparison, compare_objects, compare_sides
 from connectomics.reports.outlines import UNITS, trace
 from connectomics.reports.pictures import PictureSize, encode_gray, encode_probability

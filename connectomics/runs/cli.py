@@ -18,8 +18,8 @@ from connectomics.config.data import VolumesConfig
 from connectomics.errors import CheckpointError, ConfigError, UserError, printable
 from connectomics.files import user_path
 from connectomics.lookup import pick
-from connectomics.runs.console import is_first_process, quiet_libraries
 from connectomics.runs.demos import DEMOS, USUAL
+from connectomics.screen.console import is_first_process, quiet_libraries
 from connectomics.volumes.labelled import open_labelled
 
 EPILOG = """\

@@ -11,15 +11,15 @@ import numpy as np
 from connectomics.config import Config
 from connectomics.errors import ConfigError
 from connectomics.geometry import ZYX
-from connectomics.runs.console import is_first_process, say
+from connectomics.phantom import make_phantom
 from connectomics.runs.demos import Demo
 from connectomics.runs.folder import RunFolder
 from connectomics.runs.job import build_job
 from connectomics.runs.test import test
 from connectomics.runs.train import train
+from connectomics.screen.console import is_first_process, say
 from connectomics.training.devices import choose_devices
 from connectomics.volumes.labelled import open_labelled
-from connectomics.volumes.phantom import make_phantom
 from connectomics.volumes.write import write_volume
 
 TRAIN_SHAPE: ZYX = (40, 320, 320)

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, final
 
 from connectomics.errors import UserError, VolumeError
-from connectomics.runs.console import say
 from connectomics.runs.folder import RunFolder
+from connectomics.screen.console import say
 from connectomics.volumes.attributes import read_attributes
 from connectomics.volumes.stage import read_fingerprint
 from connectomics.volumes.write import WRITERS

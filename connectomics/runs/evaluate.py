@@ -14,10 +14,10 @@ from connectomics.errors import UserError, printable
 from connectomics.files import user_path, write_text
 from connectomics.lookup import pick
 from connectomics.metrics import METRICS, mean_over_volumes, score_volume
-from connectomics.metrics.synapses import MatchRule
+from connectomics.metrics.matching import MatchRule
 from connectomics.reports.scores import print_scores
-from connectomics.runs.console import console, say
-from connectomics.runs.foreign import Reading, pair_files
+from connectomics.runs.scored_files import Reading, pair_files
+from connectomics.screen.console import console, say
 from connectomics.volumes.labelled import name_volumes
 
 USUAL_METRICS = ("cremi_distance", "jaccard", "dice", "precision", "recall", "synapse_f1")

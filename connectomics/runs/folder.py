@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from connectomics.errors import UserError
-from connectomics.runs.console import is_first_process
+from connectomics.screen.console import is_first_process
 
 RUN_VARIABLE = "CONNECTOMICS_RUN"
 """Environment variable by which the first process tells its folder to the processes that it starts."""

@@ -24,7 +24,7 @@ from connectomics.errors import CheckpointError, UserError
 from connectomics.inference import SAVED_TYPES, InferencePlan, SavedType, circumstances, concerning, plan_inference
 from connectomics.lookup import pick
 from connectomics.metrics import METRICS, Metric
-from connectomics.metrics.synapses import MatchRule
+from connectomics.metrics.matching import MatchRule
 from connectomics.models import shaping_settings
 from connectomics.runs.folder import RunFolder, run_of
 from connectomics.runs.network import TrainedNetwork, load_network

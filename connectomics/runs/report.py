@@ -10,12 +10,12 @@ import numpy.typing as npt
 
 from connectomics.config.decoding import DecodingConfig
 from connectomics.decoding import Decoder
+from connectomics.drawing.figures import compared, stacked, to_gray, write_png
 from connectomics.geometry import Box
-from connectomics.reports.figures import compared, stacked, to_gray, write_png
 from connectomics.reports.page import ReportHead, write_report
 from connectomics.reports.reported import ReportedVolume
-from connectomics.runs.console import say
 from connectomics.runs.job import Job, Saving
+from connectomics.screen.console import say
 from connectomics.volumes.labelled import LabelledSource
 from connectomics.volumes.labels import label_ids, read_label
 from connectomics.volumes.read import open_volume

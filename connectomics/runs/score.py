@@ -7,10 +7,10 @@ from typing import Any
 from connectomics.decoding import Labels
 from connectomics.metrics import LabelPair, score_volume
 from connectomics.reports.found import Found
-from connectomics.reports.synapses import write_table
-from connectomics.runs.console import say
+from connectomics.reports.object_table import write_table
 from connectomics.runs.job import Job, Saving
-from connectomics.runs.predict import read_sections
+from connectomics.runs.prediction import read_sections
+from connectomics.screen.console import say
 from connectomics.volumes.labelled import LabelledSource
 from connectomics.volumes.labels import LabelIds, read_label
 

@@ -13,17 +13,17 @@ from typing import Any
 from connectomics.errors import VolumeError
 from connectomics.files import hold, write_text
 from connectomics.metrics import LabelPair, mean_over_volumes
-from connectomics.reports.durations import describe_seconds
 from connectomics.reports.scores import print_scores
-from connectomics.runs.console import console, say
-from connectomics.runs.decode import Decoded, decode_volume
 from connectomics.runs.earlier import MADE_FROM, Keeper, stamp_of
 from connectomics.runs.folder import RunFolder
+from connectomics.runs.found_labels import Decoded, decode_volume
 from connectomics.runs.job import Job, digest
-from connectomics.runs.predict import mark_of, peak_memory, predict_sections
+from connectomics.runs.prediction import mark_of, peak_memory, predict_sections
+from connectomics.runs.remarks import tell_what_to_know
 from connectomics.runs.report import write_page, write_picture
 from connectomics.runs.score import pair_labels, score_or_say, write_synapses
-from connectomics.runs.told import tell_what_to_know
+from connectomics.screen.console import console, say
+from connectomics.screen.durations import describe_seconds
 from connectomics.volumes.labelled import LabelledSource
 from connectomics.volumes.state import state_of_files
 

@@ -10,9 +10,9 @@ import torch
 from connectomics.config import Config, as_plain, dump_config
 from connectomics.data.datamodule import VolumesDataModule
 from connectomics.files import write_text
-from connectomics.runs.console import is_first_process, quiet_libraries, say
 from connectomics.runs.folder import RunFolder, new_run, run_of
-from connectomics.runs.told import tell_masks, tell_remarks
+from connectomics.runs.remarks import tell_masks, tell_remarks
+from connectomics.screen.console import is_first_process, quiet_libraries, say
 from connectomics.training.checkpoints import read_checkpoint, require_same_model
 from connectomics.training.devices import choose_devices, require_precision
 from connectomics.training.interruption import TrainingInterrupted

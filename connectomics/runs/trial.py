@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from connectomics.runs.console import say
 from connectomics.runs.job import Job
-from connectomics.runs.predict import try_windows
-from connectomics.runs.told import tell_what_to_know
+from connectomics.runs.prediction import try_windows
+from connectomics.runs.remarks import tell_what_to_know
+from connectomics.screen.console import say
 
 
 def try_volumes(job: Job, windows: int) -> None:

@@ -13,15 +13,15 @@ import yaml
 from connectomics.errors import UserError
 from connectomics.files import hold, write_text
 from connectomics.metrics import METRICS
-from connectomics.reports.durations import describe_seconds
 from connectomics.reports.tuning import write_tuning
-from connectomics.runs.console import say
 from connectomics.runs.earlier import MADE_FROM, Keeper, stamp_of
 from connectomics.runs.folder import RunFolder
 from connectomics.runs.job import Job, digest
-from connectomics.runs.predict import mark_of
-from connectomics.runs.sweep import Row, sweep_volume
-from connectomics.runs.told import tell_what_to_know
+from connectomics.runs.prediction import mark_of
+from connectomics.runs.remarks import tell_what_to_know
+from connectomics.runs.tried_settings import Row, sweep_volume
+from connectomics.screen.console import say
+from connectomics.screen.durations import describe_seconds
 from connectomics.volumes.state import state_of_files
 
 

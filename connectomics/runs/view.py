@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal, final
 import numpy as np
 import numpy.typing as npt
 
+from connectomics.drawing.figures import CHANNEL_COLORS
 from connectomics.errors import UserError, VolumeError
 from connectomics.files import user_path
 from connectomics.geometry import ZYX, Box, Spacing
 from connectomics.inference.saved import SAVED_TYPES
-from connectomics.reports.figures import CHANNEL_COLORS
 from connectomics.volumes.attributes import read_attributes
 from connectomics.volumes.labels import split_clefts
 from connectomics.volumes.read import open_volume

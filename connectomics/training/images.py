@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from connectomics.config.monitor import ImagesConfig
-from connectomics.reports.figures import sections_side_by_side
+from connectomics.drawing.figures import sections_side_by_side
 
 Shown = tuple[npt.NDArray, npt.NDArray, npt.NDArray]
 """Image (Z, Y, X), label and probability (C, Z, Y, X) of one patch."""

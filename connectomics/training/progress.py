@@ -11,7 +11,7 @@ from pytorch_lightning.callbacks import ProgressBar
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from connectomics.reports.durations import describe_seconds
+from connectomics.screen.durations import describe_seconds
 
 SHOWN = ("val_loss_total", "val_jaccard", "val_cremi_distance")
 """Numbers of a validation that are printed."""

@@ -12,10 +12,10 @@ from connectomics.config.data import ImageTransformConfig, VolumesConfig
 from connectomics.config.slices import parse_slice
 from connectomics.errors import VolumeError, printable
 from connectomics.geometry import ZYX, Box
-from connectomics.volumes.challenge.files import how_to_get
 from connectomics.volumes.finite import FiniteSource
 from connectomics.volumes.intensity import IntensityRange, measure_intensity
 from connectomics.volumes.labels import EXCLUDED, require_label_type
+from connectomics.volumes.tutorial_files import how_to_get
 from connectomics.volumes.read import open_volume, split_location
 from connectomics.volumes.source import CroppedSource, PlacedSource, Role, VolumeSource
 

@@ -7,8 +7,8 @@ from connectomics.config.augmentation import AugmentationConfig
 from connectomics.config.schema import Config
 from connectomics.data.augment import AUGMENTATIONS, Augmentation, Step, build_augmentation
 from connectomics.data.augment.flip import Flip
-from connectomics.data.augment.geometry import GeometricStep, Geometry
-from connectomics.data.augment.intensity import Intensity
+from connectomics.data.augment.geometric import GeometricStep, Geometry
+from connectomics.data.augment.grey_values import Intensity
 from connectomics.data.datasets import TrainingPatches
 from connectomics.data.positions import find_positions
 from connectomics.data.sampling import PatchSampler

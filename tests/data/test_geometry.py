@@ -6,7 +6,7 @@ import pytest
 
 from connectomics.data.augment.elastic import Elastic
 from connectomics.data.augment.flip import Flip
-from connectomics.data.augment.geometry import GeometricStep, Geometry, Jump
+from connectomics.data.augment.geometric import GeometricStep, Geometry, Jump
 from connectomics.data.augment.misalignment import Misalignment
 from connectomics.data.augment.rotate import Rotate
 from connectomics.data.resample import cut

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from connectomics.data.augment.cut import CutBlur, CutNoise
+from connectomics.data.augment.grey_values import POOL_SIZE, Intensity, add_noise
 from connectomics.data.augment.image_step import ImageStep
-from connectomics.data.augment.intensity import POOL_SIZE, Intensity, add_noise
 from connectomics.data.augment.missing import MissingParts, MissingSection
 from connectomics.data.augment.motion_blur import MotionBlur, line_kernel
 from connectomics.data.patch import Patch

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from connectomics.data.augment.geometry import Geometry, Jump, rotation
+from connectomics.data.augment.geometric import Geometry, Jump, rotation
 from connectomics.data.resample import cut
 from connectomics.data.targets import NOT_ANNOTATED
 from connectomics.data.volume import LearningVolume

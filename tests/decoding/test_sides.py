@@ -10,9 +10,9 @@ from scipy import ndimage
 
 from connectomics.config.data import TargetConfig
 from connectomics.data.targets import build_target
-from connectomics.decoding.sides import decode_classes, decode_sides, number_synapses
+from connectomics.decoding.polarity2instance import decode_classes, decode_sides, number_synapses
 from connectomics.sides import POST, PRE
-from connectomics.volumes.polarity import split_sides
+from connectomics.volumes.side_ids import split_sides
 
 IN_PLANE = (1, 5, 5)
 FACES = ndimage.generate_binary_structure(3, 1)

@@ -11,7 +11,7 @@ import pytest
 import tifffile
 import zarr
 
-from connectomics.data.augment.geometry import Geometry, rotation
+from connectomics.data.augment.geometric import Geometry, rotation
 from connectomics.data.datasets import PatchCutter, as_sample
 from connectomics.data.targets import TARGETS
 from connectomics.data.volume import LearningVolume

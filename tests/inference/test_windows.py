@@ -7,7 +7,7 @@ import pytest
 
 from connectomics.inference.blend import PROFILES, seam_weights
 from connectomics.inference.planes import seam_share, widen_window
-from connectomics.inference.windows import WindowGrid, place_windows
+from connectomics.inference.window_grid import WindowGrid, place_windows
 
 
 @pytest.mark.parametrize("profile", PROFILES)

@@ -8,8 +8,8 @@ from connectomics.config.model import LossConfig, LossTermConfig
 from connectomics.errors import ConfigError
 from connectomics.losses import Criterion
 from connectomics.losses.cross_entropy import CrossEntropyLoss, WeightedBCEWithLogitsLoss
-from connectomics.losses.overlap import DiceLoss
-from connectomics.losses.sides import NonOverlapLoss
+from connectomics.losses.dice import DiceLoss
+from connectomics.losses.non_overlap import NonOverlapLoss
 
 BCE, DICE = "WeightedBCEWithLogitsLoss", "DiceLoss"
 

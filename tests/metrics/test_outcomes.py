@@ -8,8 +8,8 @@ import pytest
 
 from connectomics.metrics import MaskPair, UndefinedError
 from connectomics.metrics.components import label_components
+from connectomics.metrics.matching import MatchRule
 from connectomics.metrics.outcomes import Outcome, Outcomes, judge_outcomes, synapse_detection
-from connectomics.metrics.synapses import MatchRule
 from tests.metrics.test_synapse_detection import draw
 
 CREMI = (40.0, 4.0, 4.0)

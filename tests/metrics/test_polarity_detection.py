@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from connectomics.metrics.matching import MatchRule
 from connectomics.metrics.polarity import PolarityDetection, detect_polarity
-from connectomics.metrics.synapses import MatchRule
 
 RAT = (30.0, 8.0, 8.0)
 SHAPE = (4, 20, 60)

@@ -10,11 +10,11 @@ from connectomics.decoding import remove_small
 from connectomics.geometry import Box
 from connectomics.metrics import LabelPair, score_volume
 from connectomics.metrics.distance import measure_distances
-from connectomics.metrics.forest import open_levels
-from connectomics.metrics.levels import measure_levels
-from connectomics.metrics.nearest import sum_nearest
-from connectomics.metrics.sweep import SCORES, sweep_levels
-from connectomics.metrics.synapses import MatchRule
+from connectomics.metrics.matching import MatchRule
+from connectomics.metrics.sweep.forest import open_levels
+from connectomics.metrics.sweep.levels import measure_levels
+from connectomics.metrics.sweep.nearest import sum_nearest
+from connectomics.metrics.sweep.swept_scores import SCORES, sweep_levels
 
 SPACINGS = [(40.0, 4.0, 4.0), (50.0, 4.6, 4.6), (8.0, 8.0, 8.0), (30.0, 6.0, 5.0)]
 THRESHOLDS = [0.1, 0.25, 0.3, 0.45, 0.5, 0.6, 0.61, 0.8, 0.999]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from connectomics.metrics import MaskPair, UndefinedError
-from connectomics.metrics.synapses import MatchRule, detect_synapses, synapse_f1
+from connectomics.metrics.matching import MatchRule, detect_synapses, synapse_f1
 
 CREMI = (40.0, 4.0, 4.0)
 SHAPE = (6, 40, 60)

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectomics.geometry import ZYX
+from connectomics.phantom import make_phantom
 from connectomics.reports.reported import ReportedVolume
 from connectomics.volumes.intensity import IntensityRange
-from connectomics.volumes.phantom import make_phantom
 from connectomics.volumes.source import ArraySource
 
 SPACING = (40.0, 8.0, 8.0)

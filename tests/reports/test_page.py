@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
 from connectomics.metrics import LabelPair, MaskPair, score_volume
-from connectomics.metrics.synapses import MatchRule, detect_synapses
+from connectomics.metrics.matching import MatchRule, detect_synapses
 from connectomics.reports.charts import draw_curves
 from connectomics.reports.mistakes import compare_objects
 from connectomics.reports.outlines import MAX_CHARACTERS, MAX_OUTLINES, UNITS, outline_objects, trace

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from connectomics.reports.durations import describe_seconds
-from connectomics.reports.figures import (
+from connectomics.drawing.figures import (
     CHANNEL_COLORS,
     FALSE_COLOR,
     MISSED_COLOR,
@@ -19,6 +18,7 @@ from connectomics.reports.figures import (
     to_gray,
 )
 from connectomics.reports.scores import print_scores
+from connectomics.screen.durations import describe_seconds
 
 
 @pytest.mark.parametrize(

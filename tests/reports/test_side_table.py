@@ -10,10 +10,10 @@ import pytest
 
 from connectomics.decoding import DECODERS
 from connectomics.metrics import LabelPair
-from connectomics.metrics.synapses import MatchRule
+from connectomics.metrics.matching import MatchRule
 from connectomics.reports.found import Found, Row
+from connectomics.reports.object_table import write_table
 from connectomics.reports.side_table import SIDE_COLUMNS, list_sides, remark_one_sided
-from connectomics.reports.synapses import write_table
 from connectomics.volumes.sections import Sections
 
 RAT = (30.0, 8.0, 4.0)

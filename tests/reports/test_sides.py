@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from connectomics.drawing.arrows import LONGEST, SHORTEST, place_arrow
+from connectomics.metrics.matching import MatchRule
 from connectomics.metrics.polarity import detect_polarity
-from connectomics.metrics.synapses import MatchRule
-from connectomics.reports.arrows import LONGEST, SHORTEST, place_arrow
 from connectomics.reports.mistakes import KINDS, compare_sides, renumber
 from connectomics.reports.outlines import UNITS, outline_objects
 from connectomics.reports.page import ReportHead, write_report

@@ -12,9 +12,9 @@ from scipy import ndimage
 from connectomics.decoding import DECODERS
 from connectomics.errors import UserError
 from connectomics.metrics import LabelPair
-from connectomics.metrics.synapses import MatchRule, detect_synapses
+from connectomics.metrics.matching import MatchRule, detect_synapses
 from connectomics.reports.found import Found
-from connectomics.reports.synapses import TABLES, list_clefts, write_table
+from connectomics.reports.object_table import TABLES, list_clefts, write_table
 from connectomics.volumes.sections import Sections
 
 SPACING, OFFSET = (40.0, 4.0, 4.0), (80.0, 0.0, -4.0)

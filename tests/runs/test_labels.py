@@ -11,7 +11,7 @@ import pytest
 from connectomics.config.data import TargetConfig, VolumesConfig
 from connectomics.data.targets import build_target
 from connectomics.errors import VolumeError
-from connectomics.runs.told import tell_remarks
+from connectomics.runs.remarks import tell_remarks
 from connectomics.volumes.labelled import LabelledSource, open_labelled
 from connectomics.volumes.write import write_volume
 

@@ -213,7 +213,7 @@ def test_an_image_that_is_overwritten_while_it_is_predicted_gives_no_result(
 
 SLOW = """
 import sys, time
-from connectomics.runs import predict
+from connectomics.runs import prediction as predict
 from connectomics.runs.cli import main
 tell = predict._tell_what_is_there
 def wait(name, stage):

@@ -11,9 +11,9 @@ import pytest
 from connectomics.runs.cli import main
 from connectomics.runs.cremi.cli import main as cremi
 from connectomics.volumes.write import write_volume
+from tests.cremi.server import Behaviour, serve
 from tests.runs.reading import only_run
 from tests.small_run import write_pair
-from tests.volumes.challenge.server import Behaviour, serve
 
 TUTORIAL = str(Path(__file__).parents[2] / "tutorials" / "syn_cremi.yaml")
 POLARITY = str(Path(__file__).parents[2] / "tutorials" / "syn_em_r50.yaml")

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from connectomics.reports.figures import CHANNEL_COLORS
+from connectomics.drawing.figures import CHANNEL_COLORS
 from connectomics.runs.view import Layer, LazyVoxels, fill_viewer, find_layers, find_volumes, view
 from connectomics.volumes.labels import CREMI_BACKGROUND
 from connectomics.volumes.source import ArraySource, VolumeInfo

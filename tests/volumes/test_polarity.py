@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from connectomics.errors import VolumeError
 from connectomics.sides import POST, PRE
 from connectomics.volumes.labels import CREMI_BACKGROUND, OUTSIDE
-from connectomics.volumes.polarity import collect_ids, find_one_sided, split_sides
+from connectomics.volumes.side_ids import collect_ids, find_one_sided, split_sides
 
 INTEGERS = [np.uint8, np.uint16, np.uint32, np.uint64, np.int8, np.int16, np.int32, np.int64]
 

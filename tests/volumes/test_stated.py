@@ -9,9 +9,9 @@ import h5py
 import numpy as np
 import pytest
 
+from connectomics.cremi.layout import open_sample
 from connectomics.errors import VolumeError
 from connectomics.volumes.attributes import read_attributes
-from connectomics.volumes.challenge.layout import open_sample
 from connectomics.volumes.labels import CREMI_BACKGROUND
 from connectomics.volumes.read import open_volume
 from tests.volumes.foreign import NM, U8, holds

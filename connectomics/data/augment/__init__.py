@@ -11,9 +11,9 @@ from connectomics.config.augmentation import AugmentationConfig
 from connectomics.data.augment.cut import CutBlur, CutNoise
 from connectomics.data.augment.elastic import Elastic
 from connectomics.data.augment.flip import Flip
-from connectomics.data.augment.geometry import GeometricStep, Geometry
+from connectomics.data.augment.geometric import GeometricStep, Geometry
+from connectomics.data.augment.grey_values import Intensity
 from connectomics.data.augment.image_step import ImageStep
-from connectomics.data.augment.intensity import Intensity
 from connectomics.data.augment.misalignment import Misalignment
 from connectomics.data.augment.missing import MissingParts, MissingSection
 from connectomics.data.augment.motion_blur import MotionBlur

@@ -9,7 +9,7 @@ from typing import final
 import cv2
 import numpy as np
 
-from connectomics.data.augment.geometry import Field, GeometricStep, Geometry
+from connectomics.data.augment.geometric import Field, GeometricStep, Geometry
 
 NODES_PER_SIGMA = 4
 """How finely a field is drawn; between the nodes it is interpolated."""

@@ -8,7 +8,7 @@ from typing import final
 
 import numpy as np
 
-from connectomics.data.augment.geometry import GeometricStep, Geometry
+from connectomics.data.augment.geometric import GeometricStep, Geometry
 
 
 @final

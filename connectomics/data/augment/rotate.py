@@ -7,7 +7,7 @@ from typing import final
 
 import numpy as np
 
-from connectomics.data.augment.geometry import GeometricStep, Geometry, rotation
+from connectomics.data.augment.geometric import GeometricStep, Geometry, rotation
 
 
 @final

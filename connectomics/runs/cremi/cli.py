@@ -126,11 +126,11 @@ def _download(args: argparse.Namespace) -> None:
 
 
 def _prepare(args: argparse.Namespace) -> None:
-    from connectomics.runs.cremi.prepare import Wishes, prepare
+    from connectomics.runs.cremi.prepare import PrepareOptions, prepare
 
     box = None if args.box is None else Box.at(args.box[:3], args.box[3:])
     spacing = None if args.resolution is None else tuple(args.resolution)
-    prepare(args.files, Wishes(args.out, tuple(args.margin), args.shifts, args.no_align, box, spacing))
+    prepare(args.files, PrepareOptions(args.out, tuple(args.margin), args.shifts, args.no_align, box, spacing))
 
 
 def _submit(args: argparse.Namespace) -> None:

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from connectomics.alignment.stack import copy_window
+from connectomics.cremi.prepared import Preparation
+from connectomics.drawing.figures import Color, stacked
 from connectomics.geometry import Spacing
-from connectomics.reports.figures import Color, stacked
-from connectomics.volumes.alignment.stack import copy_window
-from connectomics.volumes.challenge.prepared import Preparation
 
 WIDTH = 900
 """Largest width of one cut, in pixels."""

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
+from connectomics.cremi.fetch import Fetched, fetch
+from connectomics.cremi.remote_files import FILES, SETS
+from connectomics.cremi.unpack import Unpacked, unpack
 from connectomics.lookup import pick
-from connectomics.runs.console import console, say
-from connectomics.volumes.challenge.fetch import Fetched, fetch
-from connectomics.volumes.challenge.files import FILES, SETS
-from connectomics.volumes.challenge.unpack import Unpacked, unpack
+from connectomics.screen.console import console, say
 
 
 def download(what: Sequence[str], folder: Path, url: str | None, trust_first: bool) -> None:

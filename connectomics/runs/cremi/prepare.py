@@ -14,19 +14,19 @@ from numpy.typing import NDArray
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from connectomics.alignment.estimate import Alignment, estimate_alignment
+from connectomics.alignment.likeness import Likeness
+from connectomics.alignment.shift_table import ShiftTable, read_table, write_table
+from connectomics.alignment.stack import Stack
+from connectomics.cremi.layout import Sample, open_sample
+from connectomics.cremi.prepared import Preparation, write_prepared
+from connectomics.cremi.remote_files import short_name
+from connectomics.drawing.figures import write_png
 from connectomics.errors import UserError, VolumeError
 from connectomics.geometry import ZYX, Box, Spacing
-from connectomics.reports.durations import describe_seconds
-from connectomics.reports.figures import write_png
-from connectomics.runs.console import console, say
 from connectomics.runs.cremi.cuts import Cuts, draw_cuts
-from connectomics.volumes.alignment.estimate import Alignment, estimate_alignment
-from connectomics.volumes.alignment.likeness import Likeness
-from connectomics.volumes.alignment.stack import Stack
-from connectomics.volumes.alignment.table import ShiftTable, read_table, write_table
-from connectomics.volumes.challenge.files import short_name
-from connectomics.volumes.challenge.layout import Sample, open_sample
-from connectomics.volumes.challenge.prepared import Preparation, write_prepared
+from connectomics.screen.console import console, say
+from connectomics.screen.durations import describe_seconds
 from connectomics.volumes.read import split_location
 
 JUMP_PX = 10
@@ -37,7 +37,7 @@ MOST_ROWS = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class PrepareOptions:
     """How volumes are to be prepared."""
 
     out: Path
@@ -51,7 +51,7 @@ class Wishes:
     spacing_nm: Spacing | None
 
 
-def prepare(locations: Sequence[str], wishes: Wishes) -> None:
+def prepare(locations: Sequence[str], options: PrepareOptions) -> None:
     """Prepare volumes for training and test.
 
     Writes `im_<name>.h5` with the sections aligned, `syn_<name>.h5` and `mask_<name>.h5` where there are labels,
@@ -60,7 +60,7 @@ def prepare(locations: Sequence[str], wishes: Wishes) -> None:
     Raises:
         UserError: If a volume cannot be used, which is told before any is written, or cannot be written.
     """
-    samples = [open_sample(location, wishes.box, wishes.spacing_nm) for location in locations]
+    samples = [open_sample(location, options.box, options.spacing_nm) for location in locations]
     for note in dict.fromkeys(note for sample in samples for note in sample.notes):
         say(note)
     names = [short_name(split_location(location)[0].stem) for location in locations]
@@ -69,20 +69,20 @@ def prepare(locations: Sequence[str], wishes: Wishes) -> None:
         raise VolumeError(f"two volumes would both be written as im_{twice[0]}.h5; prepare them one by one")
     for location, name in zip(locations, names, strict=True):
         path = split_location(location)[0]
-        if path.resolve() == (wishes.out / f"im_{name}.h5").resolve():
+        if path.resolve() == (options.out / f"im_{name}.h5").resolve():
             raise VolumeError(f"{path} would be written over itself; set another --out")
-    if wishes.shifts is not None and len(samples) > 1:
+    if options.shifts is not None and len(samples) > 1:
         raise UserError("--shifts is the table of one volume; prepare the others by themselves")
-    tables = [None if wishes.shifts is None else read_table(wishes.shifts, sample.raw.shape[0]) for sample in samples]
-    _require_room(wishes.out, samples)
+    tables = [None if options.shifts is None else read_table(options.shifts, sample.raw.shape[0]) for sample in samples]
+    _require_room(options.out, samples)
     for location, sample, name, table in zip(locations, samples, names, tables, strict=True):
-        _prepare_one(sample, name, split_location(location)[0].name, table, wishes)
+        _prepare_one(sample, name, split_location(location)[0].name, table, options)
 
 
-def _prepare_one(sample: Sample, name: str, source: str, table: ShiftTable | None, wishes: Wishes) -> None:
+def _prepare_one(sample: Sample, name: str, source: str, table: ShiftTable | None, options: PrepareOptions) -> None:
     begun = time.monotonic()
-    alignment = _align(sample, name, table, wishes)
-    plan = Preparation.around(alignment.table, sample, wishes.margin, source)
+    alignment = _align(sample, name, table, options)
+    plan = Preparation.around(alignment.table, sample, options.margin, source)
     likeness = Likeness(plan.table, sample.box)
     cuts = Cuts(plan)
     with _Progress(f"{name}: writing", plan.shape[0]) as progress:
@@ -92,19 +92,19 @@ def _prepare_one(sample: Sample, name: str, source: str, table: ShiftTable | Non
             cuts.add(z, stack.section(z), aligned)
             progress.update(z - plan.origin[0] + 1)
 
-        paths = write_prepared(sample, plan, wishes.out, name, on_section)
-    write_table(wishes.out / f"shifts_{name}.csv", plan.table)
-    picture = wishes.out / f"alignment_{name}.png"
+        paths = write_prepared(sample, plan, options.out, name, on_section)
+    write_table(options.out / f"shifts_{name}.csv", plan.table)
+    picture = options.out / f"alignment_{name}.png"
     write_png(picture, draw_cuts(cuts, sample.raw.info.spacing_nm or (1.0, 1.0, 1.0)))
     _tell(name, alignment, likeness)
-    written = ", ".join(str(path) for path in [*paths, wishes.out / f"shifts_{name}.csv", picture])
+    written = ", ".join(str(path) for path in [*paths, options.out / f"shifts_{name}.csv", picture])
     say(f"{name}: {written}; {plan.shape} voxels, {describe_seconds(time.monotonic() - begun)}")
 
 
-def _align(sample: Sample, name: str, table: ShiftTable | None, wishes: Wishes) -> Alignment:
+def _align(sample: Sample, name: str, table: ShiftTable | None, options: PrepareOptions) -> Alignment:
     if table is not None:
         return Alignment(table, dict.fromkeys(table.replaced, "in the table"))
-    if wishes.no_align:
+    if options.no_align:
         return Alignment(ShiftTable.still(sample.raw.shape[0]), {})
     box = sample.box
     say(f"{name}: comparing {sample.raw.shape[0]} sections with their neighbours")

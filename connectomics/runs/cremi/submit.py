@@ -10,19 +10,19 @@ import cc3d
 import numpy as np
 import numpy.typing as npt
 
+from connectomics.alignment.shift_table import ShiftTable
 from connectomics.config import load_tuned
 from connectomics.config.decoding import DecodingConfig
+from connectomics.cremi.layout import LABELLED_SHAPE, holds_raw, open_sample
+from connectomics.cremi.prepared import Preparation
+from connectomics.cremi.remote_files import official_name
+from connectomics.cremi.submission import check_submission, write_submission
 from connectomics.decoding import decode
 from connectomics.errors import VolumeError
 from connectomics.geometry import Box, Spacing
 from connectomics.inference.saved import SAVED_TYPES
-from connectomics.runs.console import say
-from connectomics.volumes.alignment.table import ShiftTable
+from connectomics.screen.console import say
 from connectomics.volumes.attributes import read_attributes
-from connectomics.volumes.challenge.files import official_name
-from connectomics.volumes.challenge.layout import LABELLED_SHAPE, holds_raw, open_sample
-from connectomics.volumes.challenge.prepared import Preparation
-from connectomics.volumes.challenge.submission import check_submission, write_submission
 from connectomics.volumes.read import open_volume, split_location
 from connectomics.volumes.source import VolumeSource
 

@@ -14,8 +14,8 @@ import pytest
 
 from connectomics.runs.cremi.cli import main
 from connectomics.volumes.write import write_volume
+from tests.cremi.server import Behaviour, serve
 from tests.tissue import SPACING, write_challenge
-from tests.volumes.challenge.server import Behaviour, serve
 
 RAW, CLEFTS = "volumes/raw", "volumes/labels/clefts"
 ROOT = Path(__file__).parents[3]

@@ -1,0 +1,222 @@
+"""The scores of all masks of a sweep over thresholds and least sizes, from one volume of levels.
+
+The distance of each predicted voxel to the annotation is the same at all thresholds and is measured once. The distance
+of each annotated voxel to the prediction (`nearest.py`) and the components (`forest.py`) follow the growing mask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import cc3d
+import numpy as np
+from numpy.typing import NDArray
+
+from connectomics.geometry import Spacing
+from connectomics.metrics.components import Components, measure_components
+from connectomics.metrics.distance import TargetDistances
+from connectomics.metrics.matching import MatchRule, count_matches
+from connectomics.metrics.pair import Mask
+from connectomics.metrics.sweep.forest import Forest, open_levels
+from connectomics.metrics.sweep.levels import Levels
+from connectomics.metrics.sweep.nearest import sum_nearest
+
+SIZE_CONNECTIVITY = 26
+"""Connectivity of the components whose size decides whether they stay; decoding uses the same."""
+
+SCORES = ("cremi_distance", "adgt", "adf", "jaccard", "dice", "precision", "recall", "synapse_f1")
+"""Names of the scores of a setting."""
+
+
+@dataclass(frozen=True, slots=True)
+class SweptSetting:
+    """A threshold and a least size, with their scores."""
+
+    threshold: float
+    min_size: int
+    scores: dict[str, float | None]
+    """By the names of `SCORES`, and as the metrics of these names give them; None where they are undefined."""
+
+
+def sweep_levels(
+    levels: Levels,
+    truth: Mask,
+    spacing_nm: Spacing,
+    thresholds: Sequence[float],
+    min_sizes: Sequence[int],
+    rule: MatchRule,
+    annotated: Mask | None = None,
+) -> list[SweptSetting]:
+    """Score every mask of a sweep, exactly as the metrics score each mask by itself.
+
+    Memory beyond the two volumes: one byte a voxel for each least size, nine while components are found, and some
+    hundred bytes for each voxel on the border of a mask.
+
+    Args:
+        levels: How many of the thresholds each voxel reaches, (Z, Y, X).
+        truth: Annotated cleft voxels, bool, same shape.
+        spacing_nm: Voxel size along (z, y, x), in nanometres.
+        thresholds: Ascending.
+        min_sizes: Voxels that a component has at least; the size is that before excluded voxels are taken out.
+        rule: When a predicted and an annotated component are the same synapse.
+        annotated: Voxels that count, bool, same shape; None when all of them do.
+
+    Returns:
+        Every threshold with every size.
+    """
+    opened = open_levels(levels, list(min_sizes), SIZE_CONNECTIVITY)
+    if annotated is not None:
+        truth = truth & annotated
+        opened = [one * annotated for one in opened]
+    far = _sum_distances(opened, truth, spacing_nm, len(thresholds))
+    annotation = _Annotation.of(truth, spacing_nm, rule)
+    swept = []
+    for size, one, to_truth in zip(min_sizes, opened, far, strict=True):
+        table = _Tally.of(one, truth, spacing_nm, len(thresholds), to_truth, annotation)
+        rows = zip(thresholds, table.rows(), strict=True)
+        swept += [SweptSetting(threshold, size, row) for threshold, row in rows]
+    return swept
+
+
+def sweep_masks(levels: Levels, number: int, min_sizes: Sequence[int]) -> Iterator[Mask]:
+    """Yield the masks of a sweep in the order of `sweep_levels`: bool, (Z, Y, X).
+
+    Args:
+        levels: How many of the thresholds each voxel reaches, (Z, Y, X).
+        number: Of the thresholds.
+        min_sizes: Voxels that a component has at least.
+    """
+    for opened in open_levels(levels, list(min_sizes), SIZE_CONNECTIVITY):
+        yield from (opened > i for i in range(number))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Annotation:
+    """The annotated components."""
+
+    ids: NDArray[np.unsignedinteger]
+    components: Components
+    spacing_nm: Spacing
+    rule: MatchRule
+
+    @classmethod
+    def of(cls, truth: Mask, spacing_nm: Spacing, rule: MatchRule) -> _Annotation:
+        ids, number = cc3d.connected_components(truth, connectivity=rule.connectivity, return_N=True)
+        ids = ids.astype(np.min_scalar_type(number), copy=False)
+        nothing = np.broadcast_to(np.False_, truth.shape)
+        return cls(ids, measure_components(ids, number, nothing, spacing_nm), spacing_nm, rule)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Tally:
+    """What the scores of one least size are computed from; arrays hold one number for each threshold, (T,)."""
+
+    predicted: NDArray[np.int64]
+    """Voxels of the mask."""
+    shared: NDArray[np.int64]
+    """Voxels of the mask that are annotated."""
+    truth: int
+    """Annotated voxels."""
+    to_truth_nm: NDArray[np.float64]
+    """Sum of the distances of predicted voxels."""
+    to_predicted_nm: NDArray[np.float64]
+    """Sum of the distances of annotated voxels."""
+    components: NDArray[np.int64]
+    """Number of components of the mask."""
+    matched: NDArray[np.int64]
+    annotated: int
+    """Annotated components."""
+
+    @classmethod
+    def of(
+        cls,
+        levels: Levels,
+        truth: Mask,
+        spacing_nm: Spacing,
+        number: int,
+        to_truth_nm: NDArray[np.float64],
+        annotation: _Annotation,
+    ) -> _Tally:
+        predicted, shared = np.zeros((2, number + 1), np.int64)
+        for section, cleft in zip(levels, truth, strict=True):
+            predicted += np.bincount(section.reshape(-1), minlength=number + 1)
+            shared += np.bincount(section[cleft], minlength=number + 1)
+        to_predicted = np.zeros(number)
+        if truth.any():
+            sums = sum_nearest(levels, truth, spacing_nm)
+            to_predicted[: len(sums)] = sums
+        components, matched = _match_all(levels, annotation, number)
+        return cls(
+            _from_above(predicted), _from_above(shared), int(np.count_nonzero(truth)), to_truth_nm, to_predicted,
+            components, matched, len(annotation.components),
+        )  # fmt: skip
+
+    def rows(self) -> list[dict[str, float | None]]:
+        """Return the scores at each threshold."""
+        return [self._row(i) for i in range(len(self.predicted))]
+
+    def _row(self, i: int) -> dict[str, float | None]:
+        predicted, shared, found = int(self.predicted[i]), int(self.shared[i]), int(self.components[i])
+        defined = predicted > 0 and self.truth > 0
+        adgt = float(self.to_truth_nm[i]) / predicted if defined else None
+        adf = float(self.to_predicted_nm[i]) / self.truth if defined else None
+        return {
+            "cremi_distance": None if adgt is None or adf is None else (adgt + adf) / 2,
+            "adgt": adgt,
+            "adf": adf,
+            "jaccard": _share(shared, predicted + self.truth - shared),
+            "dice": _share(2 * shared, predicted + self.truth),
+            "precision": _share(shared, predicted),
+            "recall": _share(shared, self.truth),
+            "synapse_f1": _share(2 * int(self.matched[i]), found + self.annotated),
+        }
+
+
+def _sum_distances(opened: Sequence[Levels], truth: Mask, spacing_nm: Spacing, number: int) -> NDArray[np.float64]:
+    """Sum, for each least size and threshold, the distances of predicted voxels to the truth, in nm, (S, T)."""
+    sums = np.zeros((len(opened), number + 1))
+    if truth.any():
+        distances = TargetDistances(truth, spacing_nm, np.maximum.reduce(opened) > 0)
+        for z in range(len(truth)):
+            layers = [one[z].reshape(-1) for one in opened]
+            pixels = np.flatnonzero(np.maximum.reduce(layers))
+            lengths = np.sqrt(distances.squared(z, pixels)) * distances.lattice.unit_nm
+            for total, layer in zip(sums, layers, strict=True):
+                total += np.bincount(layer[pixels], weights=lengths, minlength=number + 1)
+    return np.stack([_from_above(total) for total in sums])
+
+
+def _match_all(levels: Levels, annotation: _Annotation, number: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return, for each threshold, how many components the mask has, and how many of them are matched."""
+    components, matched = np.zeros((2, number), np.int64)
+    forest, truth = Forest(levels, annotation.rule.connectivity), annotation.components
+    width = max(1, len(truth))
+    keys, counts = np.zeros((2, 0), np.int64)  # node * width + annotated component, and the voxels that they share
+    for step in forest.steps():
+        node, other = np.divmod(keys, width)
+        ids = annotation.ids.reshape(-1)[step.voxels].astype(np.int64)
+        new = step.nodes[ids > 0] * width + ids[ids > 0] - 1
+        keys, where = np.unique(np.concatenate([step.renamed[node] * width + other, new]), return_inverse=True)
+        every = np.concatenate([counts, np.ones(len(new), np.int64)])
+        counts = np.bincount(where, weights=every, minlength=len(keys)).astype(np.int64)
+        alive = forest.alive
+        found = Components((), forest.sizes[alive], (forest.sums[:, alive] / forest.sizes[alive]).T
+                           * np.asarray(annotation.spacing_nm))  # fmt: skip
+        own = np.searchsorted(alive, keys // width) * width + keys % width
+        components[step.level - 1] = len(alive)
+        matched[step.level - 1] = count_matches(own, counts, found, truth, annotation.rule)
+    seen = {int(level) - 1 for level in np.unique(forest.level)}
+    for i in range(number - 2, -1, -1):  # a threshold that adds no voxel leaves the mask as it was
+        if i not in seen:
+            components[i], matched[i] = components[i + 1], matched[i + 1]
+    return components, matched
+
+
+def _from_above(by_level: NDArray) -> NDArray:
+    """Return from what voxels of each level have what those of at least that level have, without level 0."""
+    return by_level[:0:-1].cumsum()[::-1]
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
