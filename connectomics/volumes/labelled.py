@@ -15,9 +15,9 @@ from connectomics.geometry import ZYX, Box
 from connectomics.volumes.finite import FiniteSource
 from connectomics.volumes.intensity import IntensityRange, measure_intensity
 from connectomics.volumes.labels import EXCLUDED, require_label_type
-from connectomics.volumes.tutorial_files import how_to_get
 from connectomics.volumes.read import open_volume, split_location
 from connectomics.volumes.source import CroppedSource, PlacedSource, Role, VolumeSource
+from connectomics.volumes.tutorial_files import how_to_get
 
 OPTIONAL = "optional:"
 """Before the name of a mask: it is used where it is there."""
