@@ -40,8 +40,8 @@ class Decoder:
     by_section: Callable[[DecodingConfig], bool] = lambda config: False
     """Whether each section can be decoded by itself; otherwise the decoder is given the whole volume."""
     by_threshold: bool = False
-    """Whether the labels are 1 where `foreground` reaches the threshold, in components of the least size or more: then
-    all thresholds can be scored at once."""
+    """Whether the labels are 1 where `foreground` reaches the threshold, in components of the minimum size or more; all
+    thresholds can then be scored at once."""
     table: str = "clefts"
     """Which table lists the objects, one a row: a name in `reports.object_table.TABLES`."""
     classes: tuple[str, ...] = ()

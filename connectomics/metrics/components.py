@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectomics.geometry import Spacing
-from connectomics.metrics.pair import Mask
+from connectomics.metrics.pair import Mask, MaskPair
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,41 @@ class Components:
         return Synapse(index + 1, int(self.voxels[index]), (z, y, x))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class PairComponents:
+    """The components of a prediction and of an annotation."""
+
+    predicted: Components
+    truth: Components
+    predicted_ids: NDArray[np.unsignedinteger]
+    """0, or the id of a predicted component, (Z, Y, X)."""
+    truth_ids: NDArray[np.unsignedinteger]
+    """0, or the id of an annotated component, (Z, Y, X)."""
+
+
+def pair_components(pair: MaskPair, connectivity: int) -> PairComponents:
+    """Return the components of both masks of a pair, which are labelled when first asked for, and kept with the pair.
+
+    Args:
+        pair: The masks.
+        connectivity: 6 joins voxels that share a face, 18 an edge, 26 a corner.
+    """
+    if connectivity not in pair.labelled:
+        ours, theirs = label_mask(pair.predicted, connectivity), label_mask(pair.truth, connectivity)
+        predicted = measure_components(*ours, pair.truth, pair.spacing_nm)
+        truth = measure_components(*theirs, pair.predicted, pair.spacing_nm)
+        pair.labelled[connectivity] = PairComponents(predicted, truth, ours[0], theirs[0])
+    return pair.labelled[connectivity]
+
+
+def label_mask(mask: Mask, connectivity: int = 26) -> tuple[NDArray[np.unsignedinteger], int]:
+    """Return the ids of the components of a mask, (Z, Y, X), 0 for the background, and how many there are."""
+    if not mask.size:
+        return np.zeros(mask.shape, np.uint8), 0
+    ids, number = cc3d.connected_components(mask, connectivity=connectivity, return_N=True)
+    return ids.astype(np.min_scalar_type(number), copy=False), number
+
+
 def label_components(mask: Mask, other: Mask, spacing_nm: Spacing, connectivity: int = 26) -> Components:
     """Label the connected components of a mask.
 
@@ -56,10 +91,7 @@ def label_components(mask: Mask, other: Mask, spacing_nm: Spacing, connectivity:
         spacing_nm: Voxel size along (z, y, x), in nanometres.
         connectivity: 6 joins voxels that share a face, 18 an edge, 26 a corner.
     """
-    if not mask.size:
-        return Components((), np.zeros(0, np.int64), np.zeros((0, 3)))
-    ids, number = cc3d.connected_components(mask, connectivity=connectivity, return_N=True)
-    return measure_components(ids, number, other, spacing_nm)
+    return measure_components(*label_mask(mask, connectivity), other, spacing_nm)
 
 
 def measure_components(ids: NDArray[np.unsignedinteger], number: int, other: Mask, spacing_nm: Spacing) -> Components:

@@ -10,7 +10,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 from scipy.spatial import KDTree
 
-from connectomics.metrics.components import Components, Synapse, label_components
+from connectomics.metrics.components import Components, Synapse, pair_components
 from connectomics.metrics.pair import MaskPair
 
 
@@ -99,9 +99,8 @@ def detect_synapses(pair: MaskPair, rule: MatchRule | None = None) -> SynapseDet
         rule: Which components may be matched; the default rule when None.
     """
     rule = rule or MatchRule()
-    predicted = label_components(pair.predicted, pair.truth, pair.spacing_nm, rule.connectivity)
-    truth = label_components(pair.truth, pair.predicted, pair.spacing_nm, rule.connectivity)
-    return match_components(predicted, truth, rule)
+    both = pair_components(pair, rule.connectivity)
+    return match_components(both.predicted, both.truth, rule)
 
 
 def match_components(predicted: Components, truth: Components, rule: MatchRule) -> SynapseDetection:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from connectomics.metrics.components import Components, label_components
+from connectomics.metrics.components import Components, pair_components
 from connectomics.metrics.matching import MatchRule, find_joined
 from connectomics.metrics.pair import MaskPair
 
@@ -124,9 +124,8 @@ def synapse_detection(pair: MaskPair, rule: MatchRule | None = None) -> dict[str
     """
     pair.require_either()
     rule = rule or MatchRule()
-    predicted = label_components(pair.predicted, pair.truth, pair.spacing_nm, rule.connectivity)
-    truth = label_components(pair.truth, pair.predicted, pair.spacing_nm, rule.connectivity)
-    return judge_outcomes(predicted, truth, rule).to_json()
+    both = pair_components(pair, rule.connectivity)
+    return judge_outcomes(both.predicted, both.truth, rule).to_json()
 
 
 def _share(joined: NDArray[np.bool_]) -> float | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isclose
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,7 @@ class MaskPair:
         truth: Voxels annotated as cleft, bool, same shape.
         spacing_nm: Voxel size along (z, y, x), in nanometres.
         annotated: Voxels that count, bool, same shape; None when all of them do.
+        labelled: The components of both, by connectivity, once they were asked for: see `components.pair_components`.
 
     Raises:
         GridError: If the shapes differ (it is a ValueError and a VolumeError).
@@ -48,6 +50,7 @@ class MaskPair:
     truth: Mask
     spacing_nm: Spacing
     annotated: Mask | None = None
+    labelled: dict[int, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         masks = {"predicted": self.predicted, "truth": self.truth}

@@ -6,12 +6,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
 from connectomics.geometry import Spacing
 from connectomics.metrics import MaskPair
+from connectomics.metrics.components import pair_components
 from connectomics.metrics.matching import MatchRule, SynapseDetection, detect_synapses
 from connectomics.metrics.polarity import detect_polarity
 from connectomics.reports.outlines import Arrow, Outline, OutlinedObjects, outline_objects
@@ -93,14 +93,11 @@ class Comparison:
 
 def compare_objects(pair: MaskPair, rule: MatchRule) -> Comparison:
     """Match the synapses of a prediction with the annotated ones, and outline them all."""
-    (predicted, found), (truth, annotated) = (
-        cc3d.connected_components(mask, connectivity=rule.connectivity, return_N=True)
-        for mask in (pair.predicted, pair.truth)
-    )
+    both = pair_components(pair, rule.connectivity)
     return _compared(
         detect_synapses(pair, rule),
-        outline_objects(predicted, found, pair.truth),
-        outline_objects(truth, annotated, pair.predicted),
+        outline_objects(both.predicted_ids, len(both.predicted), pair.truth),
+        outline_objects(both.truth_ids, len(both.truth), pair.predicted),
     )
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,7 +15,8 @@ from connectomics.decoding import Decoder
 from connectomics.files import write_whole
 from connectomics.geometry import Spacing
 from connectomics.lookup import pick
-from connectomics.metrics.components import label_components, measure_components
+from connectomics.metrics import MaskPair
+from connectomics.metrics.components import pair_components
 from connectomics.metrics.distance import TargetDistances
 from connectomics.metrics.matching import match_components
 from connectomics.reports.found import Found, Row, position, position_columns
@@ -31,11 +31,10 @@ def list_clefts(found: Found) -> list[Row]:
     where they overlap.
     """
     mask = found.labels != 0
-    ids, number = cc3d.connected_components(mask, connectivity=found.rule.connectivity, return_N=True)
-    truth = np.zeros_like(mask) if found.pair is None else found.pair.masks.truth
-    components = measure_components(ids, number, truth, found.spacing_nm)
-    annotated = label_components(truth, mask, found.spacing_nm, found.rule.connectivity)
-    matched = {m.predicted.id: m.iou for m in match_components(components, annotated, found.rule).matched}
+    pair = MaskPair(mask, np.zeros_like(mask), found.spacing_nm) if found.pair is None else found.pair.masks
+    both = pair_components(pair, found.rule.connectivity)
+    ids, components, number, truth = both.predicted_ids, both.predicted, len(both.predicted), pair.truth
+    matched = {m.predicted.id: m.iou for m in match_components(components, both.truth, found.rule).matched}
     nearest = _nearest_nm(ids, number, truth, found.spacing_nm)
     first, last = _boxes(ids, number)
     mean, largest = _probabilities(ids, number, found)

@@ -14,7 +14,7 @@ from connectomics.reports.thresholds import Curves
 STYLE = Path(__file__).parent / "template" / "report.css"
 
 MOST_SIZES = 3
-"""Lines of one figure that compares least sizes."""
+"""Lines of one figure that compares minimum sizes."""
 
 PAGE = """<!doctype html>
 <html lang="en">
@@ -30,7 +30,7 @@ PAGE = """<!doctype html>
 <h1>{title}</h1>
 <p>Best of {count} settings, by {metric}: <b>threshold {threshold:g}, min_size {min_size}</b>. The line “used” marks
 that threshold.</p>
-<h2>The best threshold of each least size</h2>
+<h2>The best threshold of each minimum size</h2>
 <div class="scrolls">{table}</div>
 <h2>Over the threshold</h2>
 <div class="charts">
@@ -52,13 +52,13 @@ def write_tuning(
 
     Args:
         name: Of the experiment.
-        rows: Volume to its scores, one row for each threshold and least size.
+        rows: Volume to its scores, one row for each threshold and minimum size.
         means: The same, averaged over the volumes.
         best: The row of `means` that was chosen.
         metric: The score that decided.
     """
     return PAGE.format(
-        title=escape(f"{name}: thresholds and least sizes"),
+        title=escape(f"{name}: thresholds and minimum sizes"),
         style=STYLE.read_text(encoding="utf-8"),
         count=len(means),
         metric=escape(metric),
@@ -111,7 +111,7 @@ def _curves(rows: Sequence[Mapping[str, Any]], size: int, lines: Mapping[str, st
 
 
 def _table(means: Sequence[Mapping[str, Any]], best: Mapping[str, Any], metric: str) -> str:
-    """Return the best row of each least size."""
+    """Return the best row of each minimum size."""
     names = list(means[0])
     head = "".join(f"<th scope=col>{escape(name)}</th>" for name in names)
     body = []

@@ -68,7 +68,7 @@ def average(rows: Mapping[str, Sequence[Row]]) -> list[Row]:
 
 
 def choose_best(means: Sequence[Row], metric: str) -> Row:
-    """Return the setting that scores best; of several, the one with the least size, then the lowest threshold.
+    """Return the setting that scores best; of several, the one with the minimum size, then the lowest threshold.
 
     Raises:
         UserError: If none has a score.

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from connectomics.inference.predict import predict_volume
+from connectomics.metrics import components
 from connectomics.runs.cli import main
 from connectomics.volumes import labelled
 from connectomics.volumes.hdf5 import HDF5Source
@@ -214,6 +215,7 @@ def test_an_image_that_is_overwritten_while_it_is_predicted_gives_no_result(
 SLOW = """
 import sys, time
 from connectomics.runs import prediction as predict
+from connectomics.metrics import components
 from connectomics.runs.cli import main
 tell = predict._tell_what_is_there
 def wait(name, stage):
@@ -283,6 +285,22 @@ def test_each_image_is_opened_once_and_its_grey_values_are_read_once(
     assert opened.count(f"im_{name}.h5") == 1
     assert opened.count(f"syn_{name}.h5") == 1
     assert len(measured) == 1
+
+
+def test_each_mask_is_labelled_once_for_the_scores_and_the_table(
+    small: Path, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labelled_masks = []
+    label = components.label_mask
+
+    def count(mask: np.ndarray, connectivity: int = 26) -> object:
+        labelled_masks.append(mask.shape)
+        return label(mask, connectivity)
+
+    monkeypatch.setattr(components, "label_mask", count)
+    every = "evaluation.metrics=[cremi_distance,jaccard,synapse_f1,synapse_detection]"
+    assert main(command(small, run, every, "evaluation.report=false")) == 0
+    assert len(labelled_masks) == 2  # the predicted one and the annotated one
 
 
 def test_the_prediction_of_a_fixed_small_network_is_that_of_its_version(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The scores of all masks of a sweep over thresholds and least sizes, from one volume of levels.
+"""The scores of all masks of a sweep over thresholds and minimum sizes, from one volume of levels.
 
 The distance of each predicted voxel to the annotation is the same at all thresholds and is measured once. The distance
 of each annotated voxel to the prediction (`nearest.py`) and the components (`forest.py`) follow the growing mask.
@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
 from connectomics.geometry import Spacing
-from connectomics.metrics.components import Components, measure_components
+from connectomics.metrics.components import Components, label_mask, measure_components
 from connectomics.metrics.distance import TargetDistances
 from connectomics.metrics.matching import MatchRule, count_matches
 from connectomics.metrics.pair import Mask
@@ -31,7 +30,7 @@ SCORES = ("cremi_distance", "adgt", "adf", "jaccard", "dice", "precision", "reca
 
 @dataclass(frozen=True, slots=True)
 class SweptSetting:
-    """A threshold and a least size, with their scores."""
+    """A threshold and a minimum size, with their scores."""
 
     threshold: float
     min_size: int
@@ -50,7 +49,7 @@ def sweep_levels(
 ) -> list[SweptSetting]:
     """Score every mask of a sweep, exactly as the metrics score each mask by itself.
 
-    Memory beyond the two volumes: one byte a voxel for each least size, nine while components are found, and some
+    Memory beyond the two volumes: one byte a voxel for each minimum size, nine while components are found, and some
     hundred bytes for each voxel on the border of a mask.
 
     Args:
@@ -102,15 +101,14 @@ class _Annotation:
 
     @classmethod
     def of(cls, truth: Mask, spacing_nm: Spacing, rule: MatchRule) -> _Annotation:
-        ids, number = cc3d.connected_components(truth, connectivity=rule.connectivity, return_N=True)
-        ids = ids.astype(np.min_scalar_type(number), copy=False)
+        ids, number = label_mask(truth, rule.connectivity)
         nothing = np.broadcast_to(np.False_, truth.shape)
         return cls(ids, measure_components(ids, number, nothing, spacing_nm), spacing_nm, rule)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Tally:
-    """What the scores of one least size are computed from; arrays hold one number for each threshold, (T,)."""
+    """What the scores of one minimum size are computed from; arrays hold one number for each threshold, (T,)."""
 
     predicted: NDArray[np.int64]
     """Voxels of the mask."""
@@ -174,7 +172,7 @@ class _Tally:
 
 
 def _sum_distances(opened: Sequence[Levels], truth: Mask, spacing_nm: Spacing, number: int) -> NDArray[np.float64]:
-    """Sum, for each least size and threshold, the distances of predicted voxels to the truth, in nm, (S, T)."""
+    """Sum, for each minimum size and threshold, the distances of predicted voxels to the truth, in nm, (S, T)."""
     sums = np.zeros((len(opened), number + 1))
     if truth.any():
         distances = TargetDistances(truth, spacing_nm, np.maximum.reduce(opened) > 0)
