@@ -67,6 +67,7 @@ def follow_settings(checkpoint: State, config: Config, module: nn.Module) -> Non
     _follow_length(checkpoint, before, config.optimization)
     _follow_rates(checkpoint, before, config.optimization, module)
     _follow_monitors(checkpoint, config)
+    _log_where_it_stopped(checkpoint, config)
 
 
 def _trained_with(checkpoint: Mapping[str, Any]) -> State:
@@ -132,3 +133,12 @@ def _keep_best(state: State, most: int, low_is_good: bool) -> None:
     kept = {path: score for path, score in known.items() if path in best}
     worst = (max if low_is_good else min)(kept, key=lambda path: float(kept[path]))
     state |= {"best_k_models": kept, "kth_best_model_path": worst, "kth_value": kept[worst]}
+
+
+def _log_where_it_stopped(checkpoint: State, config: Config) -> None:
+    """Make up for the step too many that Lightning counts when it goes on behind a validated epoch."""
+    loops, settings = checkpoint["loops"]["fit_loop"], config.optimization
+    current = loops["epoch_loop.batch_progress"]["current"]
+    whole = current["processed"] % (settings.n_steps_per_epoch * settings.accumulate_grad_batches) == 0
+    if current["completed"] == current["processed"] and whole and config.data.val.image:
+        loops["epoch_loop.state_dict"]["_batches_that_stepped"] = checkpoint["global_step"] - 1

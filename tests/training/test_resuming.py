@@ -147,6 +147,28 @@ def test_a_changed_setting_holds_from_the_first_resumed_step(
     assert scalars(last.parent.parent, "train_loss_total_step").keys() >= set(range(8))
 
 
+@pytest.mark.parametrize(("finished", "epoch"), [(4, 3), (2, 5), (3, 3)])
+@pytest.mark.parametrize("early", ["false", "true"])
+def test_a_finished_training_is_made_longer(small: Path, tmp_path: Path, finished: int, epoch: int, early: str) -> None:
+    common = [f"optimization.n_steps_per_epoch={epoch}", "optimization.scheduler.params.t_max=7",
+              f"monitor.early_stopping.enabled={early}"]  # fmt: skip
+    whole, longer = tmp_path / "whole", tmp_path / "longer"
+    seven = [*common, "optimization.max_steps=7"]
+    assert main(["--config", str(small), *seven, f"save_path={whole}"]) == 0
+    short = [*common, f"optimization.max_steps={finished}", f"save_path={longer}"]
+    assert main(["--config", str(small), *short]) == 0
+    last = only_run(longer) / "checkpoints" / "last.ckpt"
+    assert main(["--config", str(small), *seven, "--checkpoint", str(last)]) == 0
+    losses = [scalars(only_run(folder), "train_loss_total_step") for folder in (longer, whole)]
+    assert losses[0] == losses[1]
+    ours, theirs = (
+        torch.load(only_run(folder) / "checkpoints" / "last.ckpt", weights_only=True) for folder in (longer, whole)
+    )
+    for name, tensor in theirs["state_dict"].items():
+        assert torch.equal(ours["state_dict"][name], tensor), name
+    assert {6} <= scalars(only_run(longer), "val_loss_total").keys()
+
+
 @pytest.mark.parametrize("change", ["optimization.optimizer.name=Adam", "optimization.optimizer.params.amsgrad=true",
                                     "optimization.max_steps=3", "model.rsunet.filters=[4,12]"])  # fmt: skip
 def test_what_cannot_change_is_refused_by_its_key(
