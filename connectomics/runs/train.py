@@ -9,11 +9,12 @@ import torch
 
 from connectomics.config import Config, as_plain, dump_config
 from connectomics.data.datamodule import VolumesDataModule
+from connectomics.errors import CheckpointError
 from connectomics.files import write_text
 from connectomics.runs.console import is_first_process, quiet_libraries, say
 from connectomics.runs.folder import RunFolder, new_run, run_of
 from connectomics.runs.told import tell_masks, tell_remarks
-from connectomics.training.checkpoints import read_checkpoint, require_same_model
+from connectomics.training.checkpoints import is_finite, read_checkpoint, require_same_model
 from connectomics.training.devices import choose_devices, require_precision
 from connectomics.training.interruption import StoppedAtOnce, TrainingInterrupted, signals_given_back
 from connectomics.training.module import SegmentationModule
@@ -85,6 +86,8 @@ def _check_resumed(config: Config, checkpoint: Path | None) -> int | None:
     saved = read_checkpoint(checkpoint)
     require_same_model(saved, as_plain(config), checkpoint)
     require_resumable(saved, config, checkpoint)
+    if not is_finite(saved):
+        raise CheckpointError(f"--checkpoint {checkpoint} holds weights that are not finite; go on from an earlier one")
     step = int(saved["global_step"])
     say(f"going on from step {step} of {checkpoint}")
     return step

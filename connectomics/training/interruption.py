@@ -43,6 +43,7 @@ class SaveOnInterrupt(pl.Callback):
         self._checkpoint = checkpoint
         self._signum = 0
         self._saved = False
+        self._in_validation = False
         self._signals: list[signal.Signals] = []
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -91,6 +92,31 @@ class SaveOnInterrupt(pl.Callback):
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stop before the validation that follows an epoch's last step."""
         self._stop()
+
+    def on_validation_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Do not wait for the end of a long validation: save what the step before it left.
+
+        Several processes, whose validations may differ in length, cannot agree in their midst, and go on to its end.
+        """
+        if self._signum != 0 and trainer.world_size == 1 and not trainer.sanity_checking:
+            self._in_validation = True
+            trainer.save_checkpoint(self._checkpoint)
+            self._saved = True
+            self._stop()
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Write, in the midst of a validation, what would have been written right before it."""
+        if not self._in_validation:
+            return
+        progress = checkpoint["loops"]["fit_loop"]
+        for counts in (progress["epoch_loop.batch_progress"][name] for name in ("total", "current")):
+            counts["completed"] = counts["processed"] - 1
+        for counts in (progress["epoch_loop.val_loop.batch_progress"][name] for name in ("total", "current")):
+            counts |= dict.fromkeys(counts, 0)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stop before the next epoch."""

@@ -147,6 +147,14 @@ def test_a_changed_setting_holds_from_the_first_resumed_step(
     assert scalars(last.parent.parent, "train_loss_total_step").keys() >= set(range(8))
 
 
+def test_an_average_can_be_begun_later(small: Path) -> None:
+    assert main(["--config", str(small), "optimization.ema.enabled=false"]) == 0
+    last = only_run(small.parent / "runs") / "checkpoints" / "last.ckpt"
+    assert main(["--config", str(small), "--checkpoint", str(last), "optimization.max_steps=9"]) == 0
+    checkpoint = torch.load(last, weights_only=True)
+    assert checkpoint["ema"]["steps"] == 9
+
+
 @pytest.mark.parametrize(("finished", "epoch"), [(4, 3), (2, 5), (3, 3)])
 @pytest.mark.parametrize("early", ["false", "true"])
 def test_a_finished_training_is_made_longer(small: Path, tmp_path: Path, finished: int, epoch: int, early: str) -> None:

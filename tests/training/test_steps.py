@@ -156,3 +156,42 @@ def test_an_accumulation_is_finished_before_it_is_saved(
         assert torch.equal(ours["state_dict"][name], tensor), name
     for name, tensor in theirs["ema"]["weights"].items():
         assert torch.equal(ours["ema"]["weights"][name], tensor), name
+
+
+@pytest.mark.parametrize("batch", [0, 1])
+def test_a_validation_is_not_waited_for(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    assert main(["--config", str(small), "optimization.max_steps=7", f"save_path={tmp_path / 'whole'}"]) == 0
+    usual, seen = SegmentationModule.validation_step, []
+
+    def asked(self: SegmentationModule, patches: dict[str, Tensor], batch_idx: int) -> Tensor:
+        seen.append(batch_idx)
+        if self.trainer.global_step == 6 and batch_idx == batch:
+            signal.raise_signal(signal.SIGTERM)
+        return usual(self, patches, batch_idx)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SegmentationModule, "validation_step", asked)
+        broken = ["optimization.max_steps=7", f"save_path={tmp_path / 'broken'}"]
+        assert main(["--config", str(small), *broken]) == 143
+    assert seen[-1] == batch
+    last = only_run(tmp_path / "broken") / "checkpoints" / "last.ckpt"
+    assert torch.load(last, weights_only=True)["global_step"] == 6
+    assert main(["--config", str(small), "optimization.max_steps=7", "--checkpoint", str(last)]) == 0
+    ours, theirs = saved(tmp_path / "broken")["last.ckpt"], saved(tmp_path / "whole")["last.ckpt"]
+    for name, tensor in (theirs["state_dict"] | theirs["ema"]["weights"]).items():
+        assert torch.equal((ours["state_dict"] | ours["ema"]["weights"])[name], tensor), name
+    logged = [scalars(only_run(tmp_path / name), "train_loss_total_step") for name in ("broken", "whole")]
+    assert logged[0] == logged[1]
+
+
+def test_a_checkpoint_that_is_not_finite_is_not_gone_on_from(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--config", str(small)]) == 0
+    last = only_run(small.parent / "runs") / "checkpoints" / "last.ckpt"
+    checkpoint = torch.load(last, weights_only=True)
+    next(iter(checkpoint["state_dict"].values())).fill_(math.nan)
+    torch.save(checkpoint, last)
+    capsys.readouterr()
+    assert main(["--config", str(small), "--checkpoint", str(last), "optimization.max_steps=9"]) == 2
+    assert f"--checkpoint {last} holds weights that are not finite" in capsys.readouterr().err
