@@ -51,5 +51,5 @@ def build(make: Callable[..., T], arguments: Mapping[str, Any], name: str, key: 
             raise ConfigError(f"{key}.{argument} is not an argument of {name}{suggest(argument, known)} ({takes})")
     try:
         return make(**arguments)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise ConfigError(f"{key} do not fit {name}: {error}") from error

@@ -111,6 +111,7 @@ CHANGES: list[tuple[Callable[[Config], Facts], str]] = [
     )),
     *((trainer, f"optimization.{change}") for change in (
         "max_steps=4", "precision=bf16-mixed", "gradient_clip_val=0", "accumulate_grad_batches=2", "benchmark=false",
+        "max_skipped_steps=3",
         "ema.enabled=false", "ema.decay=0.9", "ema.warmup_steps=7", "ema.validate_with_ema=false",
     )),
     *((trainer, f"monitor.{change}") for change in (
@@ -152,6 +153,7 @@ CHANGES: list[tuple[Callable[[Config], Facts], str]] = [
         "test_time_augmentation.views_per_window=4", "model.channel_activations.0.activation=none",
         "block_size=[250,250]",
     )),
+    (prediction, "inference.window.window_size=null data.dataloader.patch_size=[2,16,16]"),
     (prediction, "data.data_transform.pad_size=[0,8,8]"),
     (prediction, "data.data_transform.pad_mode=replicate"),
     (mask, "decoding.threshold=0.3"),

@@ -71,6 +71,8 @@ class OptimizationConfig:
     """Largest norm of the gradient; 0 is off."""
     accumulate_grad_batches: int = 1
     """Batches that make one optimizer step."""
+    max_skipped_steps: int = 20
+    """A step whose loss or gradient is not finite is skipped; after so many in a row the training stops."""
     deterministic: bool = False
     """Take only algorithms that give the same bits every time; slower on a GPU."""
     benchmark: bool = True

@@ -153,6 +153,7 @@ RULES: tuple[Rule, ...] = (
     _at_least("optimization.n_steps_per_epoch", 1),
     _at_least("optimization.gradient_clip_val", 0),
     _at_least("optimization.accumulate_grad_batches", 1),
+    _at_least("optimization.max_skipped_steps", 1),
     Rule("optimization.benchmark", "false when optimization.deterministic is true: the fastest algorithm may vary",
          lambda v, c: not (v and c.optimization.deterministic)),
     _positive("optimization.optimizer.lr"),

@@ -60,6 +60,11 @@ class TrainingPatches(Dataset[Sample]):
         self.cutter, self.sampler, self.augmentation = cutter, sampler, augmentation
         self.shape, self.seed = shape, seed
 
+    def origin(self, number: int) -> tuple[str, ZYX]:
+        """Return the file that the patch with a number is cut from, and its first voxel (z, y, x) there."""
+        volume, start = self.sampler.draw(np.random.default_rng((self.seed, number)))
+        return self.cutter.volumes[volume].image.info.location, start
+
     def draw(self, number: int) -> Patch:
         """Return the patch with a number, counted from the start of the training."""
         rng = np.random.default_rng((self.seed, number))

@@ -109,6 +109,7 @@ def loader_options(num_workers: int, pin_memory: bool) -> dict[str, Any]:
 
 
 def leave_signals(_worker: int) -> None:
-    """Let the main process alone answer Ctrl-C and SIGTERM, which reach the workers too: it still needs a batch."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    """Let the main process alone answer what asks to stop, which reaches the workers too: it still needs a batch."""
+    for signum in signal.Signals:
+        if signum.name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"):
+            signal.signal(signum, signal.SIG_IGN)

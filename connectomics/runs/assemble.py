@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from torch import nn
+
 from connectomics.config import Config
 from connectomics.data.targets import Target, build_target
 from connectomics.decoding import DECODERS, pick_decoder
@@ -14,7 +16,7 @@ from connectomics.lookup import pick, suggest
 from connectomics.losses import Criterion
 from connectomics.metrics import METRICS
 from connectomics.models import pick_architecture
-from connectomics.training.optimizers import OPTIMIZERS, SCHEDULERS
+from connectomics.training.optimizers import SCHEDULERS, build_optimizer
 
 LOGGED = ("train_loss_total_epoch", "val_loss_total", "val_jaccard", "val_cremi_distance")
 """Numbers that checkpoints can be ranked by; the terms of a loss, and the channels of Jaccard, are logged as well."""
@@ -30,7 +32,7 @@ def check_names(configs: Mapping[str, Config]) -> None:
         require_divisible(config)
         target = build_target(config.data.target)
         Criterion(config.model.loss, config.model.out_channels, target.num_channels)
-        pick(OPTIMIZERS, config.optimization.optimizer.name, "optimization.optimizer.name")
+        build_optimizer(nn.Linear(1, 1), config.optimization.optimizer)
         pick(SCHEDULERS, config.optimization.scheduler.name, "optimization.scheduler.name")
         pick(PROFILES, config.inference.window.blending, "inference.window.blending")
         _check_channels(config, target)

@@ -9,14 +9,16 @@ import torch
 
 from connectomics.config import Config, as_plain, dump_config
 from connectomics.data.datamodule import VolumesDataModule
+from connectomics.errors import CheckpointError
 from connectomics.files import write_text
 from connectomics.runs.folder import RunFolder, new_run, run_of
 from connectomics.runs.remarks import tell_masks, tell_remarks
 from connectomics.screen.console import is_first_process, quiet_libraries, say
-from connectomics.training.checkpoints import read_checkpoint, require_same_model
+from connectomics.training.checkpoints import is_finite, read_checkpoint, require_same_model
 from connectomics.training.devices import choose_devices, require_precision
-from connectomics.training.interruption import TrainingInterrupted
+from connectomics.training.interruption import StoppedAtOnce, TrainingInterrupted, signals_given_back
 from connectomics.training.module import SegmentationModule
+from connectomics.training.resuming import require_resumable
 from connectomics.training.trainer import build_trainer
 
 
@@ -56,12 +58,21 @@ def train(config: Config, checkpoint: Path | None = None, fast_dev_run: int = 0)
     where = f"{devices.count} x {devices.accelerator}"
     say(f"{config.experiment_name}: {config.model.arch.type} with {parameters:,} parameters on {where}; {run.root}")
     trainer = build_trainer(config, run.checkpoints, run.logs, fast_dev_run, resumed_step)
-    trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
+    _fit(trainer, module, data, checkpoint)
     if fast_dev_run:
         say(f"{fast_dev_run} batch(es) of training and of validation went through; nothing was written")
     else:
         say(f"trained {trainer.global_step} steps; checkpoint {run.last_checkpoint}; TensorBoard log {run.logs}")
     return run
+
+
+def _fit(trainer: pl.Trainer, module: SegmentationModule, data: VolumesDataModule, checkpoint: Path | None) -> None:
+    """Train; a second Ctrl-C ends as a `KeyboardInterrupt` does that nobody waits for."""
+    try:
+        with signals_given_back():
+            trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
+    except StoppedAtOnce:
+        raise KeyboardInterrupt from None
 
 
 def resume_hint(interrupted: TrainingInterrupted) -> str:
@@ -74,6 +85,9 @@ def _check_resumed(config: Config, checkpoint: Path | None) -> int | None:
         return None
     saved = read_checkpoint(checkpoint)
     require_same_model(saved, as_plain(config), checkpoint)
+    require_resumable(saved, config, checkpoint)
+    if not is_finite(saved):
+        raise CheckpointError(f"--checkpoint {checkpoint} holds weights that are not finite; go on from an earlier one")
     step = int(saved["global_step"])
     say(f"going on from step {step} of {checkpoint}")
     return step

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pickle
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, final
-from zipfile import is_zipfile
+from zipfile import BadZipFile, ZipFile, is_zipfile
 
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 from connectomics.config import Config, as_plain
 from connectomics.errors import CheckpointError
-from connectomics.files import write_whole
+from connectomics.files import flush, write_whole
 from connectomics.lookup import suggest
 from connectomics.models import shaping_settings
 
@@ -25,12 +26,29 @@ MODEL_PREFIX = "model."
 
 @final
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes beside the target, flushes to the disk, then renames."""
+    """Writes beside the target, reads back and compares, flushes to the disk, then renames."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
-        """Write a checkpoint; until it is whole, a former file of that name stays as it is."""
-        with write_whole(Path(path), CheckpointError) as partial, partial.open("wb") as file:
-            torch.save(checkpoint, file)
+        """Write a checkpoint; until it is whole and has been read back, a former file of that name stays as it is."""
+        with write_whole(Path(path), CheckpointError) as partial:
+            with partial.open("wb") as file:
+                torch.save(checkpoint, file)
+            flush(partial)
+            if (reason := find_damage(partial)) is not None:
+                raise CheckpointError(
+                    f"{path} was written, but what the disk gives back is something else ({reason}); "
+                    "the former file of that name is kept"
+                )
+
+
+def find_damage(path: Path) -> str | None:
+    """Compare each part of a checkpoint with the checksum beside it (CRC-32), and return what does not fit."""
+    try:
+        with ZipFile(path) as archive:
+            part = archive.testzip()
+    except (BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError) as error:
+        return str(error).splitlines()[0] if str(error) else type(error).__name__
+    return None if part is None else f"the checksum of {part} is wrong"
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -44,6 +62,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"--checkpoint {path}: no such file{suggest(path.name, siblings)}")
     if not is_zipfile(path):
         raise CheckpointError(f"--checkpoint {path} is damaged or not a checkpoint")
+    if (damage := find_damage(path)) is not None:
+        raise CheckpointError(f"--checkpoint {path} is damaged or not a checkpoint: {damage}")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, LookupError, ValueError) as error:
@@ -52,6 +72,16 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(checkpoint, dict) or SETTINGS_KEY not in checkpoint or "state_dict" not in checkpoint:
         raise CheckpointError(f"--checkpoint {path} was not written by this package: it lacks its settings")
     return checkpoint
+
+
+def is_finite(checkpoint: Mapping[str, Any]) -> bool:
+    """Return whether weights, their average and the optimizer's memory are finite; a device is asked once."""
+    memory = [state for optimizer in checkpoint.get("optimizer_states", []) for state in optimizer["state"].values()]
+    parts = [checkpoint["state_dict"], checkpoint.get(EMA_KEY, {}).get("weights", {}), *memory]
+    tensors = [t for part in parts for t in part.values() if isinstance(t, Tensor) and t.is_floating_point()]
+    found = [tensor.isfinite().all() for tensor in tensors if tensor.numel() > 0]
+    devices = {flag.device for flag in found}
+    return all(bool(torch.stack([f for f in found if f.device == device]).all()) for device in devices)
 
 
 def network_weights(checkpoint: Mapping[str, Any], path: Path, use_ema: bool) -> dict[str, Tensor]:

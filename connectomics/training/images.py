@@ -77,8 +77,8 @@ class ValidationImages(pl.Callback):
 
 
 def _as_shown(image: Tensor, label: Tensor, probability: Tensor) -> Shown:
-    """Return the first channel of an image, and all of the others, as arrays."""
+    """Return the first channel of an image, and all of the others, as arrays; what is no number is shown as 0."""
     image_z, label_c, probability_c = (
-        tensor.detach().float().cpu().numpy() for tensor in (image[0], label, probability)
+        tensor.detach().float().nan_to_num(0).cpu().numpy() for tensor in (image[0], label, probability)
     )
     return image_z, label_c, probability_c

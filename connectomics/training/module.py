@@ -17,6 +17,7 @@ from connectomics.models import build_model
 from connectomics.models.build import MEMORY_FORMATS
 from connectomics.training.checkpoints import SETTINGS_KEY
 from connectomics.training.optimizers import build_optimizer, build_scheduler
+from connectomics.training.resuming import follow_settings
 
 Batch = dict[str, Tensor]
 
@@ -88,6 +89,10 @@ class SegmentationModule(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put the settings into the checkpoint, as plain values that load without this package."""
         checkpoint[SETTINGS_KEY] = as_plain(self.config)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with the settings of today, not with those that the checkpoint was trained with."""
+        follow_settings(checkpoint, self.config, self)
 
 
 @final

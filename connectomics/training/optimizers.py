@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from inspect import signature
 from math import ceil, cos, pi
+from typing import Any
 
 import torch
 from torch import nn
@@ -23,9 +24,9 @@ OPTIMIZERS: Mapping[str, Callable[..., Optimizer]] = {
 }
 """`optimization.optimizer.name` to the optimizer.
 
-It is given the learning rate, and `eps` and `betas` if it takes them; its other arguments, such as the momentum of SGD,
-stand in `optimization.optimizer.params`. Weight decay is decoupled, but for SGD, where it is that of a penalty on the
-squared weights.
+It is given the learning rate, weight decay, `eps` and `betas` if it takes them; its other arguments, such as the
+momentum of SGD, stand in `optimization.optimizer.params`. Weight decay is decoupled, but for SGD, where it is that of a
+penalty on the squared weights.
 """
 
 Course = Callable[[float, float], float]
@@ -47,13 +48,16 @@ def build_optimizer(model: nn.Module, config: OptimizerConfig) -> Optimizer:
     """
     weights = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
     others = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
-    groups = [{"params": weights, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
     make = pick(OPTIMIZERS, config.name, "optimization.optimizer.name")
     known = signature(make).parameters
+    groups: list[dict[str, Any]] = [{"params": weights}, {"params": others}]
+    if "weight_decay" in known:
+        groups = [groups[0] | {"weight_decay": config.weight_decay}, groups[1] | {"weight_decay": 0.0}]
     if twice := {"params", "lr", "eps", "betas", "weight_decay"} & config.params.keys():
         raise ConfigError(f"optimization.optimizer.params.{min(twice)} has a setting of its own")
-    usual = {name: value for name, value in (("eps", config.eps), ("betas", config.betas)) if name in known}
-    own = partial(make, [group for group in groups if group["params"]], lr=config.lr, **usual)
+    settings = {"lr": config.lr, "eps": config.eps, "betas": config.betas}
+    usual = {name: value for name, value in settings.items() if name in known}
+    own = partial(make, [group for group in groups if group["params"]], **usual)
     return build(own, config.params, config.name, "optimization.optimizer.params")
 
 

@@ -90,6 +90,8 @@ class TrainingProgress(ProgressBar):
         if "train_loss_total_step" in trainer.callback_metrics:
             parts.append(f"loss {float(trainer.callback_metrics['train_loss_total_step']):.4f}")
         parts.append(f"lr {trainer.optimizers[0].param_groups[0]['lr']:.2e}")
+        if (skipped := int(trainer.callback_metrics.get("skipped_steps", 0))) > 0:
+            parts.append(f"{skipped} skipped")
         if done > 0:
             rate = done / (now - self._began)
             parts.append(f"{rate * self._samples_per_step:.3g} samples/s")

@@ -1,11 +1,13 @@
 """Two processes on one machine (gloo) train what one process with a batch twice as large does."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import torch
 
+from connectomics.training.checkpoints import is_finite
 from tests.runs.reading import only_run, scalars
 
 ROOT = Path(__file__).parents[2]
@@ -40,3 +42,31 @@ def test_two_processes_train_what_one_does(small: Path, tmp_path: Path) -> None:
     torch.testing.assert_close(ours["state_dict"], theirs["state_dict"], rtol=1e-3, atol=1e-4)
     torch.testing.assert_close(ours["ema"]["weights"], theirs["ema"]["weights"], rtol=1e-3, atol=1e-4)
     assert list(scalars(two, "val_jaccard")) == list(scalars(one, "val_jaccard"))
+
+
+SPOILT = """
+import math, os, sys
+from connectomics.runs.cli import main
+from connectomics.training.module import SegmentationModule
+usual = SegmentationModule.training_step
+def spoilt(self, batch, batch_idx):
+    if os.environ.get("LOCAL_RANK") == "1" and self.trainer.global_step >= int(os.environ["SPOILT_FROM"]):
+        batch["image"][0, 0, 0, 0, 0] = math.nan
+    return usual(self, batch, batch_idx)
+SegmentationModule.training_step = spoilt
+sys.exit(main())
+"""
+
+
+def test_what_spoils_a_step_of_one_process_is_skipped_by_all(small: Path, tmp_path: Path) -> None:
+    script = tmp_path / "spoilt.py"
+    script.write_text(SPOILT)
+    command = [sys.executable, str(script), "--config", str(small), "system.num_processes=2",
+               "optimization.max_steps=40", "optimization.max_skipped_steps=3"]  # fmt: skip
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), "SPOILT_FROM": "4"}
+    done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 2, done.stderr
+    assert "steps skipped in a row: 3" in done.stderr
+    assert "good checkpoint is of step 3: " in done.stderr
+    last = torch.load(only_run(small.parent / "runs") / "checkpoints" / "last.ckpt", weights_only=True)
+    assert is_finite(last)

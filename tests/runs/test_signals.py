@@ -9,17 +9,25 @@ from pathlib import Path
 
 import pytest
 
+from connectomics.runs.cli import main
 from tests.runs.reading import only_run
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_to_all_processes_saves_and_says_how_to_go_on(small: Path, signum: signal.Signals) -> None:
-    endless = ["optimization.max_steps=100000", "system.num_workers=2", "optimization.n_steps_per_epoch=100000"]
-    command = [sys.executable, "scripts/main.py", "--config", str(small), *endless]
-    run = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                           start_new_session=True)  # fmt: skip
+SLURM = {"SLURM_JOB_ID": "7", "SLURM_JOB_NAME": "train", "SLURM_NTASKS": "1", "SLURM_PROCID": "0", "SLURM_LOCALID": "0",
+         "SLURM_NODEID": "0", "SLURM_NTASKS_PER_NODE": "1", "SLURM_JOB_NODELIST": "localhost"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("signum", "slurm"),
+    [(signal.SIGINT, False), (signal.SIGTERM, False), (signal.SIGHUP, False), (signal.SIGUSR2, False),
+     (signal.SIGUSR1, True), (signal.SIGTERM, True)],
+)  # fmt: skip
+def test_a_signal_to_all_processes_saves_and_says_how_to_go_on(
+    small: Path, tmp_path: Path, signum: signal.Signals, slurm: bool
+) -> None:
+    run = _start(small, tmp_path, SLURM if slurm else {})
     try:
         _wait_for_steps(small.parent / "runs", run)
         os.killpg(run.pid, signum)
@@ -28,17 +36,54 @@ def test_a_signal_to_all_processes_saves_and_says_how_to_go_on(small: Path, sign
         if run.poll() is None:
             os.killpg(run.pid, signal.SIGKILL)
     last = only_run(small.parent / "runs") / "checkpoints" / "last.ckpt"
-    assert run.returncode == 128 + signum, complaints
+    assert run.returncode == (130 if signum == signal.SIGINT else 143), complaints
+    assert complaints.splitlines()[-1].startswith(f"stopped by {signum.name}; ")
     assert complaints.splitlines()[-1].endswith(f"go on with --checkpoint {last}")
     assert "Traceback" not in complaints
     assert last.is_file()
+    assert not list(tmp_path.rglob("hpc_ckpt*"))
 
 
-def _wait_for_steps(runs: Path, run: subprocess.Popen[str]) -> None:
-    """Wait until the log of the run grows, which is after its first steps."""
+def test_a_second_ctrl_c_ends_at_once_with_the_same_status(small: Path, tmp_path: Path) -> None:
+    slow = ["optimization.accumulate_grad_batches=100000", "optimization.n_steps_per_epoch=1"]
+    run = _start(small, tmp_path, {}, *slow)
+    try:
+        _wait_for_steps(small.parent / "runs", run, grown=0)
+        time.sleep(2)
+        for _ in range(2):
+            os.killpg(run.pid, signal.SIGINT)
+            time.sleep(0.5)
+        _, complaints = run.communicate(timeout=120)
+    finally:
+        if run.poll() is None:
+            os.killpg(run.pid, signal.SIGKILL)
+    assert (run.returncode, complaints.splitlines()[-1]) == (130, "stopped")
+    assert "Traceback" not in complaints
+
+
+def test_no_checkpoint_is_loaded_that_was_not_named(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in SLURM.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "hpc_ckpt_1.ckpt").write_bytes(b"somebody else's")
+    assert main(["--config", str(small), "optimization.max_steps=2"]) == 0
+
+
+def _start(small: Path, cwd: Path, environment: dict[str, str], *overrides: str) -> subprocess.Popen[str]:
+    endless = ["optimization.max_steps=100000", "system.num_workers=2", "optimization.n_steps_per_epoch=100000"]
+    command = [sys.executable, str(ROOT / "scripts" / "main.py"), "--config", str(small), *endless, *overrides]
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    return subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                            start_new_session=True, env=variables)  # fmt: skip
+
+
+def _wait_for_steps(runs: Path, run: subprocess.Popen[str], grown: int = 5000) -> None:
+    """Wait until the log of the run has grown to so many bytes, by default that of the first steps."""
     for _ in range(600):
         assert run.poll() is None, run.communicate()
-        if any(path.stat().st_size > 5000 for path in runs.rglob("events.out.*")):
+        if any(path.stat().st_size > grown for path in runs.rglob("events.out.*")):
             return
         time.sleep(0.2)
     raise AssertionError("no step was taken in two minutes")

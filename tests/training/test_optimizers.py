@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -6,7 +7,7 @@ from torch import nn
 
 from connectomics.config.optimization import OptimizationConfig, OptimizerConfig
 from connectomics.errors import ConfigError
-from connectomics.training.optimizers import SCHEDULERS, build_optimizer, build_scheduler
+from connectomics.training.optimizers import OPTIMIZERS, SCHEDULERS, build_optimizer, build_scheduler
 
 
 def course(config: OptimizationConfig, steps: int) -> list[float]:
@@ -55,6 +56,48 @@ def test_weight_decay_spares_biases_and_norms() -> None:
     optimizer = build_optimizer(model, OptimizerConfig(weight_decay=0.3, eps=1e-6, betas=(0.8, 0.9)))
     assert [(g["weight_decay"], len(g["params"])) for g in optimizer.param_groups] == [(0.3, 1), (0.0, 3)]
     assert all((g["eps"], g["betas"]) == (1e-6, (0.8, 0.9)) for g in optimizer.param_groups)
+
+
+@pytest.mark.parametrize("name", ["AdamW", "Adam"])
+def test_weight_decay_is_decoupled_from_the_gradient(name: str) -> None:
+    """Without a gradient nothing but the decay moves a weight: by lr times the decay, whatever the optimizer."""
+    model = nn.Conv3d(1, 1, 3)
+    before = model.weight.detach().clone()
+    optimizer = build_optimizer(model, OptimizerConfig(name=name, lr=0.1, weight_decay=0.5))
+    model.weight.grad = torch.zeros_like(model.weight)
+    optimizer.step()
+    torch.testing.assert_close(model.weight.detach(), before * (1 - 0.1 * 0.5))
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "params", "expected"),
+    [(torch.optim.SGD, {"momentum": 0.9}, {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.5}),
+     (torch.optim.RMSprop, {}, {"lr": 0.1, "eps": 1e-6, "weight_decay": 0.5}),
+     (torch.optim.Rprop, {"etas": [0.4, 1.3]}, {"lr": 0.1}),
+     (torch.optim.Adadelta, {"rho": 0.8}, {"rho": 0.8, "eps": 1e-6}),
+     (torch.optim.NAdam, {}, {"betas": (0.8, 0.9), "eps": 1e-6})],
+)  # fmt: skip
+def test_an_optimizer_is_given_what_it_takes(
+    monkeypatch: pytest.MonkeyPatch, optimizer: type, params: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    monkeypatch.setitem(OPTIMIZERS, "Other", optimizer)  # type: ignore[misc]
+    config = OptimizerConfig(name="Other", lr=0.1, eps=1e-6, betas=(0.8, 0.9), weight_decay=0.5, params=params)
+    weights, others = build_optimizer(nn.Conv3d(1, 1, 3), config).param_groups
+    assert expected.items() <= weights.items()
+    assert others.get("weight_decay", 0.0) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("params", "complaint"),
+    [({"momentun": 0.9}, "optimization.optimizer.params.momentun is not an argument of AdamW"),
+     ({"lr": 0.9}, "optimization.optimizer.params.lr has a setting of its own"),
+     ({"weight_decay": 0.9}, "optimization.optimizer.params.weight_decay has a setting of its own"),
+     ({"params": []}, "optimization.optimizer.params.params"),
+     ({"foreach": True, "fused": True}, "optimization.optimizer.params do not fit AdamW")],
+)  # fmt: skip
+def test_an_argument_that_an_optimizer_does_not_take_is_refused(params: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        build_optimizer(nn.Conv3d(1, 1, 3), OptimizerConfig(params=params))
 
 
 def test_unknown_names_are_answered_with_the_close_match() -> None:

@@ -1,0 +1,90 @@
+"""Which checkpoints are written, and that the last step is validated before them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, final
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
+
+from connectomics.config.monitor import CheckpointConfig
+from connectomics.training.bad_steps import SkipBadSteps
+
+
+@final
+class ValidateLastStep(pl.Callback):
+    """Ends the last epoch with a validation, however short it is; one that is whole is validated once, as ever."""
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Tell Lightning the batch of this epoch after which it validates: its last, or that of the last step."""
+        every = trainer.accumulate_grad_batches
+        left = (trainer.max_steps - trainer.global_step) * every - batch_idx % every
+        trainer.val_check_batch = min(int(trainer.num_training_batches), batch_idx + left)
+
+
+@final
+class SaveLast(Checkpoint):
+    """Writes `last.ckpt` after every epoch when `save_last` is set, and after the last step in any case.
+
+    It waits where the last steps had to be skipped: weights from which nothing finite comes do not replace older ones.
+    """
+
+    def __init__(self, path: Path, every_epoch: bool, steps: SkipBadSteps) -> None:
+        self._path, self._every_epoch, self._steps = path, every_epoch, steps
+        self._saved_step = -1
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save after an epoch."""
+        if self._every_epoch and self._steps.is_worth_saving():
+            self._save(trainer)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save after the last step, also where that single one was skipped; it is told when there is no last step.
+
+        Raises:
+            TrainingDivergedError: If the training ends in steps that were skipped.
+        """
+        if self._steps.in_a_row <= 1:
+            self._save(trainer)
+        if (complaint := self._steps.at_the_end(trainer)) is not None:
+            raise complaint
+
+    def _save(self, trainer: pl.Trainer) -> None:
+        if trainer.global_step != self._saved_step and not trainer.fast_dev_run:
+            self._saved_step = trainer.global_step
+            trainer.save_checkpoint(self._path)
+
+
+@final
+class SaveBest(ModelCheckpoint):
+    """Keeps the best checkpoints by a logged number; they compete every few epochs, and after the last step."""
+
+    def __init__(self, config: CheckpointConfig, folder: Path, steps: SkipBadSteps) -> None:
+        super().__init__(
+            dirpath=folder,
+            filename=config.checkpoint_filename,
+            auto_insert_metric_name=False,
+            monitor=config.monitor,
+            mode=config.mode,
+            save_top_k=config.save_top_k,
+            every_n_epochs=config.save_every_n_epochs,
+            save_on_train_epoch_end=True,
+            save_last=False,
+        )
+        self._steps = steps
+
+    @property
+    def state_key(self) -> str:
+        """The name of its state in a checkpoint, as Lightning's own class has it."""
+        return super().state_key.replace(SaveBest.__qualname__, ModelCheckpoint.__qualname__)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Let the weights compete, unless the last step had to be skipped, or they have competed before a resume."""
+        if not self._steps.is_worth_saving() or not trainer.callback_metrics:
+            return
+        super().on_train_epoch_end(trainer, pl_module)
+        if trainer.global_step >= trainer.max_steps and not self._should_skip_saving_checkpoint(trainer):
+            self._save_topk_checkpoint(trainer, self._monitor_candidates(trainer))
