@@ -29,8 +29,9 @@ class SkipBadSteps(pl.Callback):
     """Leaves out every optimizer step whose loss or gradient is not finite, and never lets such weights be saved.
 
     A step that is left out changes nothing: neither weights nor the optimizer's memory, nor the running statistics of
-    batch normalisation, which the forward pass has changed already and which are put back. How many there were is
-    logged as `skipped_steps`. After `most` in a row the training ends.
+    batch normalisation, which the forward pass has changed already and which are put back. It counts as a step all the
+    same: the learning rate goes on, and the average of the weights moves towards them as they are. How many there were
+    is logged as `skipped_steps`. After `most` in a row the training ends.
     """
 
     def __init__(self, most: int, checkpoints: Path) -> None:

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, final
-from zipfile import BadZipFile, ZipFile, is_zipfile
+from zipfile import BadZipFile, ZipFile
 
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
@@ -60,8 +60,6 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not path.is_file():
         siblings = [p.name for p in path.parent.glob("*.ckpt")] if path.parent.is_dir() else []
         raise CheckpointError(f"--checkpoint {path}: no such file{suggest(path.name, siblings)}")
-    if not is_zipfile(path):
-        raise CheckpointError(f"--checkpoint {path} is damaged or not a checkpoint")
     if (damage := find_damage(path)) is not None:
         raise CheckpointError(f"--checkpoint {path} is damaged or not a checkpoint: {damage}")
     try:

@@ -47,7 +47,7 @@ class SegmentationModule(pl.LightningModule):
         total = torch.stack(list(terms.values())).sum()
         size = len(batch["image"])
         self.log_dict({f"train_loss_{name}": term.detach() for name, term in terms.items()}, batch_size=size)
-        self.log("train_loss_total", total.detach(), on_step=True, on_epoch=True, batch_size=size)
+        self.log("train_loss_total_step", total.detach(), on_step=True, batch_size=size)
         self.log("learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"], batch_size=size)
         return total
 

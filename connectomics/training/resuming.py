@@ -112,16 +112,25 @@ def _follow_length(checkpoint: State, before: State, now: OptimizationConfig) ->
 
 
 def _follow_monitors(checkpoint: State, config: Config) -> None:
-    """Take the patience of early stopping, and which and how many best checkpoints stay, from the settings."""
-    wanted = config.monitor.checkpoint
+    """Take the patience of early stopping, and which and how many best checkpoints stay, from the settings.
+
+    What was the best of another number, or in another sense, is forgotten; its files stay.
+    """
+    best, stopping = config.monitor.checkpoint, config.monitor.early_stopping
     for name, state in list(checkpoint["callbacks"].items()):
-        if name.startswith("EarlyStopping"):
-            state["patience"] = config.monitor.early_stopping.patience
-        if "best_k_models" in state:
-            del checkpoint["callbacks"][name]
-            renamed = re.sub(r"'every_n_epochs': \d+", f"'every_n_epochs': {wanted.save_every_n_epochs}", name)
+        stops = name.startswith("EarlyStopping")
+        if not stops and "best_k_models" not in state:
+            continue
+        del checkpoint["callbacks"][name]
+        followed = stopping if stops else best
+        if f"'monitor': {followed.monitor!r}, 'mode': {followed.mode!r}" not in name:
+            continue
+        if stops and stopping.enabled:
+            checkpoint["callbacks"][name] = state | {"patience": stopping.patience}
+        if not stops:
+            renamed = re.sub(r"'every_n_epochs': \d+", f"'every_n_epochs': {best.save_every_n_epochs}", name)
             checkpoint["callbacks"][renamed] = state
-            _keep_best(state, wanted.save_top_k, low_is_good=wanted.mode == "min")
+            _keep_best(state, best.save_top_k, low_is_good=best.mode == "min")
 
 
 def _keep_best(state: State, most: int, low_is_good: bool) -> None:

@@ -17,6 +17,7 @@ from connectomics.training.checkpoints import AtomicCheckpointIO
 from connectomics.training.devices import choose_devices
 from connectomics.training.early_stopping import StopWhenNoBetter
 from connectomics.training.ema import WeightAverage
+from connectomics.training.epoch_loss import EpochLoss
 from connectomics.training.images import ValidationImages
 from connectomics.training.interruption import SaveOnInterrupt
 from connectomics.training.progress import TrainingProgress
@@ -79,7 +80,7 @@ def _callbacks(config: Config, checkpoints: Path, processes: int) -> list[Callba
     last = checkpoints / "last.ckpt"
     steps = SkipBadSteps(settings.max_skipped_steps, checkpoints)
     callbacks: list[Callback] = [WeightAverage(settings.ema)] if settings.ema.enabled else []
-    callbacks.append(steps)
+    callbacks += [steps, EpochLoss()]
     shown = build_target(config.data.target).foreground
     callbacks += [ValidationScores(config), ValidationImages(monitor.logging.images, shown)]
     callbacks += [TrainingProgress(settings.max_steps, samples)]

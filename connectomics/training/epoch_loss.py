@@ -1,0 +1,58 @@
+"""The loss of an epoch, which ranks checkpoints: of all of its batches, also when it was broken off on the way."""
+
+from __future__ import annotations
+
+from typing import Any, final
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+
+@final
+class EpochLoss(pl.Callback):
+    """Logs `train_loss_total_epoch`, the mean loss of the batches of an epoch; one that is not finite is left out.
+
+    Such a batch belongs to a step that is skipped: it tells nothing of the weights, and one alone would make the
+    number of the epoch NaN. The sums are part of a checkpoint.
+    """
+
+    def __init__(self) -> None:
+        self._epoch = -1
+        self._sums = torch.zeros(2)  # of the finite losses, and how many there are
+        self._grew = False
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the sums of the running epoch."""
+        return {"epoch": self._epoch, "sums": self._sums.tolist()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with the sums of a broken epoch."""
+        self._epoch, self._sums = state_dict["epoch"], torch.tensor(state_dict["sums"])
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Begin anew with each epoch, and let what is logged stand at the step that it belongs to.
+
+        Lightning counts one too many for its logger after a checkpoint from the end of an epoch.
+        """
+        trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step
+        if trainer.current_epoch != self._epoch:
+            self._epoch, self._sums = trainer.current_epoch, torch.zeros(2)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Add the loss of a batch; the device is not asked."""
+        loss: Tensor = outputs["loss"].detach().float()
+        finite = loss.isfinite()
+        self._sums = self._sums.to(loss.device) + torch.stack([torch.where(finite, loss, 0.0), finite.float()])
+        self._grew = True
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Log the mean; Lightning calls this anew, without a batch, after a resume."""
+        if self._grew:
+            total, count = trainer.strategy.reduce(self._sums.clone(), reduce_op="sum")
+            pl_module.log("train_loss_total_epoch", total / count)
+        self._grew = False
