@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -10,7 +11,7 @@ import torch
 from connectomics.config import Config, as_plain, dump_config
 from connectomics.data.datamodule import VolumesDataModule
 from connectomics.errors import CheckpointError
-from connectomics.files import write_text
+from connectomics.files import hold, write_text
 from connectomics.runs.folder import RunFolder, new_run, run_of
 from connectomics.runs.remarks import tell_masks, tell_remarks
 from connectomics.screen.console import is_first_process, quiet_libraries, say
@@ -48,13 +49,29 @@ def train(config: Config, checkpoint: Path | None = None, fast_dev_run: int = 0)
     data.setup("fit")
     place, make = config.save_path or "", not fast_dev_run
     run = new_run(place, make) if checkpoint is None else run_of(checkpoint, place, make)
+    with _held(run, fast_dev_run):
+        _train_in(run, config, data, checkpoint, fast_dev_run, resumed_step)
+    return run
+
+
+def _held(run: RunFolder, fast_dev_run: int) -> AbstractContextManager[None]:
+    """Make sure that no other training writes into the run; the processes of one training are one."""
+    if fast_dev_run or not is_first_process():
+        return nullcontext()
+    return hold(run.writer_lock, f"{run.root}: the training")
+
+
+def _train_in(
+    run: RunFolder, config: Config, data: VolumesDataModule, checkpoint: Path | None, fast_dev_run: int,
+    resumed_step: int | None,
+) -> None:  # fmt: skip
     if not fast_dev_run:
         run.require_writable()
         _write_config(run, config, resumed_step)
     pl.seed_everything(config.system.seed, workers=True, verbose=False)
     torch.set_float32_matmul_precision("high")
     module = SegmentationModule(config)
-    parameters = sum(p.numel() for p in module.model.parameters())
+    parameters, devices = sum(p.numel() for p in module.model.parameters()), choose_devices(config.system)
     where = f"{devices.count} x {devices.accelerator}"
     say(f"{config.experiment_name}: {config.model.arch.type} with {parameters:,} parameters on {where}; {run.root}")
     trainer = build_trainer(config, run.checkpoints, run.logs, fast_dev_run, resumed_step)
@@ -63,7 +80,6 @@ def train(config: Config, checkpoint: Path | None = None, fast_dev_run: int = 0)
         say(f"{fast_dev_run} batch(es) of training and of validation went through; nothing was written")
     else:
         say(f"trained {trainer.global_step} steps; checkpoint {run.last_checkpoint}; TensorBoard log {run.logs}")
-    return run
 
 
 def _fit(trainer: pl.Trainer, module: SegmentationModule, data: VolumesDataModule, checkpoint: Path | None) -> None:

@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 import pytest
 
+from connectomics.files import hold
 from connectomics.inference.predict import predict_volume
 from connectomics.metrics import components
 from connectomics.runs.cli import main
@@ -247,6 +248,17 @@ def test_a_second_process_is_told_who_works_there_and_touches_nothing(
         first.communicate()
     assert main(command(small, run)) == 0
     assert names(run / "results") == WRITTEN | JOINT
+
+
+def test_two_trainings_do_not_write_into_one_run(small: Path, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = files(run)
+    last = run / "checkpoints" / "last.ckpt"
+    with hold(run / ".lock", "a training"):
+        assert main(["--config", str(small), "--checkpoint", str(last), "optimization.max_steps=6"]) == 2
+    assert f"{run}: the training is being worked on by process {os.getpid()}" in capsys.readouterr().err
+    assert files(run) == before
+    assert main(["--config", str(small), "--checkpoint", str(last), "optimization.max_steps=6"]) == 0
+    assert not (run / ".lock").exists()
 
 
 def test_of_several_processes_of_one_job_only_the_first_works(
