@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import yaml
 
 from connectomics.volumes.write import write_volume
 
@@ -44,3 +45,17 @@ def write_pair(folder: Path, name: str, shape: tuple[int, int, int] = (6, 30, 34
     write_volume(folder / f"im_{name}.h5", image, attributes)
     write_volume(folder / f"syn_{name}.h5", label, attributes)
     return str(folder / f"im_{name}.h5"), str(folder / f"syn_{name}.h5")
+
+
+def write_settings(folder: Path) -> Path:
+    """Write volumes for training, validation and test, and a file of settings that names them; runs go to `runs`."""
+    for seed, name in enumerate(("train", "val", "test")):
+        write_pair(folder, name, seed=seed)
+    stages = {
+        name: {"image": [str(folder / f"im_{name}.h5")], "label": [str(folder / f"syn_{name}.h5")]}
+        for name in ("train", "val", "test")
+    }
+    settings = {**SMALL, "save_path": str(folder / "runs"), "data": stages}
+    path = folder / "small.yaml"
+    path.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    return path

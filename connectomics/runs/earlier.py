@@ -83,7 +83,7 @@ def stamp_of(path: Path) -> Mapping[str, Any]:
 
 def _is_prediction_of(path: Path, fingerprint: Mapping[str, str]) -> bool:
     made = read_fingerprint(path)
-    return made is not None and {**made.depends_on, **fingerprint} == made.depends_on
+    return made is not None and made.depends_on == dict(fingerprint)
 
 
 def _attribute(path: Path) -> Any:

@@ -24,13 +24,15 @@ from connectomics.volumes.labelled import LabelledSource
 from connectomics.volumes.read import open_volume
 from connectomics.volumes.sections import cut_plane
 from connectomics.volumes.source import CroppedSource
-from connectomics.volumes.stage import StagedVolume
+from connectomics.volumes.stage import StagedVolume, layout
 from connectomics.volumes.state import state_of_files
 
 
 def mark_of(job: Job, volume: LabelledSource) -> dict[str, str]:
-    """Return the fingerprint of the prediction of a volume."""
-    return fingerprint(job.concerning, job.network.weights, volume.seen, job.intensity(volume), volume.box)
+    """Return the fingerprint of the prediction of a volume, with the form of its file where one is written."""
+    mark = fingerprint(job.concerning, job.network.weights, volume.seen, job.intensity(volume), volume.box)
+    form = {} if job.saving is None else layout(job.plan.channels, volume.image.shape, job.saving.type.dtype)
+    return mark | form
 
 
 def predict_sections(job: Job, volume: LabelledSource) -> Generator[Sections]:

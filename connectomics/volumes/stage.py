@@ -73,7 +73,7 @@ class StagedVolume:
         self._path, self._folder = path, path.with_name(f".{path.name}.stage")
         self._channels, self._shape, self._dtype = channels, shape, np.dtype(dtype)
         self._attributes = attributes
-        self._fingerprint = {**fingerprint, "layout": f"{channels, *shape} {self._dtype}"}
+        self._fingerprint = {**fingerprint, **layout(channels, shape, self._dtype)}
         self._made_with, self._restart = dict(made_with or {}), restart
         self._blocks = cut_plane(shape, block)
         self.remaining: list[Box] = []
@@ -182,6 +182,11 @@ class StagedVolume:
         self._folder.mkdir(parents=True)
         both = {"fingerprint": self._fingerprint, MADE_WITH: self._made_with}
         write_text(note, json.dumps(both, indent=2, sort_keys=True) + "\n", VolumeError)
+
+
+def layout(channels: int, shape: ZYX, dtype: npt.DTypeLike) -> dict[str, str]:
+    """Return what of a fingerprint the form of a file is: its channels, its extent, its type."""
+    return {"layout": f"{channels, *shape} {np.dtype(dtype)}"}
 
 
 def read_fingerprint(path: Path) -> Made | None:

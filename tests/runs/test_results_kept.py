@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,15 +22,23 @@ from connectomics.volumes import labelled
 from connectomics.volumes.hdf5 import HDF5Source
 from connectomics.volumes.intensity import measure_intensity
 from tests.runs.reading import only_run
-from tests.small_run import write_pair
+from tests.small_run import write_pair, write_settings
 
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a run of three steps, trained once for all tests here."""
+    folder = tmp_path_factory.mktemp("trained")
+    path = write_settings(folder)
+    assert main(["--config", str(path), "optimization.max_steps=3"]) == 0
+    return only_run(folder / "runs")
+
+
 @pytest.fixture
-def run(small: Path) -> Path:
-    assert main(["--config", str(small), "optimization.max_steps=3"]) == 0
-    return only_run(small.parent / "runs")
+def run(small: Path, trained: Path) -> Path:
+    return Path(shutil.copytree(trained, small.parent / "runs" / trained.name))
 
 
 def command(small: Path, run: Path, *more: object, mode: str = "test") -> list[str]:
@@ -78,6 +87,7 @@ def test_the_results_of_another_volume_stay_beside_the_new_ones(small: Path, run
         ("data.test.crop=[':5',':',':']", WRITTEN | JOINT),
         ("inference.window.overlap=0.25", WRITTEN | JOINT),
         ("inference.use_ema=false", WRITTEN | JOINT),
+        ("inference.save_dtype=uint8", WRITTEN | JOINT),
         ("decoding.threshold=0.4", WRITTEN - {"test_im_test_prediction.h5"} | JOINT),
         ("evaluation.metrics=[dice]",
          WRITTEN - {"test_im_test_prediction.h5", "test_im_test_mask.h5"} | JOINT),
