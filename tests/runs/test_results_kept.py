@@ -260,7 +260,9 @@ def test_a_second_process_is_told_who_works_there_and_touches_nothing(
     assert names(run / "results") == WRITTEN | JOINT
 
 
-def test_two_trainings_do_not_write_into_one_run(small: Path, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_trainings_do_not_write_into_one_run(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--config", str(small), "optimization.max_steps=3"]) == 0
+    run = only_run(small.parent / "runs")
     before = files(run)
     last = run / "checkpoints" / "last.ckpt"
     with hold(run / ".lock", "a training"):
