@@ -30,13 +30,29 @@ class VolumesConfig:
 
 
 @dataclass(kw_only=True, slots=True)
+class TrainingVolumesConfig(VolumesConfig):
+    """`data.train`: as the others, and how often each volume is drawn."""
+
+    weights: list[float] | None = None
+    """How often patches are drawn from each image, relative to the others; 0 is never.
+
+    null draws all positions of all images alike, so that a large image gives more patches than a small one, and one
+    with many synapses more than one with few where rejection prefers them. Equal weights draw from each image equally
+    often.
+    """
+
+
+@dataclass(kw_only=True, slots=True)
 class RejectSamplingConfig:
     """`data.dataloader.reject_sampling`: prefer patches with foreground."""
 
     size_thres: int = 0
     """A patch that holds fewer foreground voxels than this is rejected with probability `p`; 0 turns rejection off."""
     p: float = 0.0
-    """Probability with which such a patch is rejected and another one drawn; 0 turns rejection off."""
+    """Probability with which such a patch is rejected and another one drawn, of all volumes; 0 turns rejection off.
+
+    With 1, a volume without any patch of `size_thres` is never drawn.
+    """
 
 
 @dataclass(kw_only=True, slots=True)
@@ -48,7 +64,7 @@ class DataloaderConfig:
     batch_size: int = 4
     """Patches in one batch, on each GPU."""
     max_val_patches: int | None = None
-    """Validation patches, spread evenly over the validation volumes; null covers them once."""
+    """Validation patches, spread evenly over the annotated parts of the validation volumes; null covers them once."""
     reject_sampling: RejectSamplingConfig = field(default_factory=RejectSamplingConfig)
     use_preloaded_cache_train: bool = True
     """Hold the training volumes in memory (once, whatever the number of workers); false reads patches from disk."""
@@ -92,9 +108,12 @@ class TargetConfig:
 class DataConfig:
     """`data`: which volumes, how they are cut, scaled and augmented."""
 
-    train: VolumesConfig = field(default_factory=VolumesConfig)
+    train: TrainingVolumesConfig = field(default_factory=TrainingVolumesConfig)
     val: VolumesConfig = field(default_factory=VolumesConfig)
     test: VolumesConfig = field(default_factory=VolumesConfig)
+    allow_other_resolution: bool = False
+    """Whether volumes may differ in voxel size, from each other or from those that the checkpoint learnt at, by more
+    than 15 % along an axis. Such volumes are refused otherwise: clefts have another size there."""
     target: TargetConfig = field(default_factory=TargetConfig)
     dataloader: DataloaderConfig = field(default_factory=DataloaderConfig)
     image_transform: ImageTransformConfig = field(default_factory=ImageTransformConfig)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import final
 
 import pytorch_lightning as pl
@@ -14,14 +13,15 @@ from torch.utils.data import DataLoader
 from connectomics.config.data import VolumesConfig
 from connectomics.config.schema import Config
 from connectomics.data.augment import build_augmentation
-from connectomics.data.datasets import PatchCutter, Sample, TrainingPatches, ValidationPatches
+from connectomics.data.datasets import PatchCutter, Sample, TrainingPatches, ValidationPatches, ValidationWindow
 from connectomics.data.loader import EpochBatches, Progress, Share, TrainingLoader, loader_options
 from connectomics.data.positions import find_positions
 from connectomics.data.sampling import build_sampler, is_on
-from connectomics.data.targets import build_target
+from connectomics.data.targets import NOT_ANNOTATED, build_target
 from connectomics.data.volume import LearningVolume, open_learning_volume
-from connectomics.data.windows import cover, share_of_rank, spread
+from connectomics.data.windows import cover, own_parts, spread
 from connectomics.errors import UserError
+from connectomics.geometry import ZYX
 from connectomics.volumes.labelled import LabelledSource, open_labelled
 
 
@@ -68,11 +68,11 @@ class VolumesDataModule(pl.LightningDataModule):
         return TrainingLoader(self.training_patches(), batches, **self._loader_options(most=per_epoch))
 
     def val_dataloader(self) -> DataLoader[Sample] | list[DataLoader[Sample]]:
-        """Return batches of the windows that cover the validation volumes; an empty list when there are none."""
+        """Return batches of the windows that validation looks at; an empty list without validation volumes."""
         patches = self.validation_patches()
         if patches is None:
             return []
-        mine = replace(patches, windows=share_of_rank(patches.windows, *self._ranks()))
+        mine = patches.of_rank(*self._ranks())
         size = self.config.data.dataloader.batch_size
         return DataLoader(mine, batch_size=size, **self._loader_options(most=-(-len(mine) // size)))
 
@@ -97,7 +97,8 @@ class VolumesDataModule(pl.LightningDataModule):
             find_positions(v.codes, data.dataloader.patch_size, pad.pad_size, pad.pad_mode, threshold, v.box)
             for v in cutter.volumes
         ]
-        sampler = build_sampler([v.image.info.location for v in cutter.volumes], positions, reject)
+        names = [v.image.info.location for v in cutter.volumes]
+        sampler = build_sampler(names, positions, reject, data.train.weights)
         augmentation = build_augmentation(data.augmentation)
         return TrainingPatches(cutter, sampler, augmentation, data.dataloader.patch_size, self.config.system.seed)
 
@@ -105,7 +106,9 @@ class VolumesDataModule(pl.LightningDataModule):
         dataloader = self.config.data.dataloader
         cutter = self._cutter("val", dataloader.use_preloaded_cache_val)
         size = dataloader.patch_size
-        windows = [(i, v.place(at)) for i, v in enumerate(cutter.volumes) for at in cover(v.box.shape, size)]
+        windows = [window for i, v in enumerate(cutter.volumes) for window in _annotated_windows(i, v, size)]
+        if not windows:
+            raise UserError("data.val: no voxel of any volume is annotated; its masks or labels exclude everything")
         return ValidationPatches(cutter, spread(windows, dataloader.max_val_patches), size)
 
     def _cutter(self, stage: str, preload: bool) -> PatchCutter:
@@ -148,3 +151,13 @@ class VolumesDataModule(pl.LightningDataModule):
             beside = 1 if self.trainer is None else max(1, self.trainer.num_devices)
             wanted = max(1, len(os.sched_getaffinity(0)) // beside)
         return loader_options(min(wanted, most), pin_memory=torch.cuda.is_available())
+
+
+def _annotated_windows(number: int, volume: LearningVolume, size: ZYX) -> list[ValidationWindow]:
+    """Return the windows that cover a volume, but for those that speak for no annotated voxel."""
+    shape = volume.box.shape
+    windows = [
+        ValidationWindow(number, volume.place(at), part.moved(volume.box.start))
+        for at, part in zip(cover(shape, size), own_parts(shape, size), strict=True)
+    ]
+    return [window for window in windows if (volume.codes.read(window.part) != NOT_ANNOTATED).any()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NotRequired, TypedDict
 
 import numpy as np
@@ -18,7 +18,8 @@ from connectomics.data.resample import cut
 from connectomics.data.sampling import PatchSampler
 from connectomics.data.targets import NOT_ANNOTATED, Target
 from connectomics.data.volume import LearningVolume
-from connectomics.geometry import ZYX
+from connectomics.data.windows import count_of_rank, share_of_rank
+from connectomics.geometry import ZYX, Box
 from connectomics.volumes.padding import PadMode
 
 
@@ -33,6 +34,8 @@ class Sample(TypedDict):
     """bool, (1, Z, Y, X)."""
     spacing_nm: NotRequired[Tensor]
     """Voxel size along (z, y, x), float32, (3,); of validation patches."""
+    number: NotRequired[Tensor]
+    """Which of all validation windows it is, int64, (); -1 for one that another process has and that does not count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,24 +79,51 @@ class TrainingPatches(Dataset[Sample]):
         return as_sample(self.draw(number))
 
 
+@dataclass(frozen=True, slots=True)
+class ValidationWindow:
+    """Where a window of the validation lies, and which voxels it speaks for."""
+
+    volume: int
+    """Number of the volume."""
+    start: ZYX
+    """Position (z, y, x)."""
+    part: Box
+    """The voxels of the volume that count in this window, and in no other one."""
+
+
 @dataclass(frozen=True)
 class ValidationPatches(Dataset[Sample]):
-    """The windows that cover the validation volumes, in order, as they are."""
+    """The windows that cover the annotated part of the validation volumes, in order, as they are.
+
+    Every annotated voxel counts once: `valid` is False where another window speaks for a voxel, and beyond the volume.
+    """
 
     cutter: PatchCutter
-    windows: Sequence[tuple[int, ZYX]]
-    """Number of the volume, and position (z, y, x), of each."""
+    windows: Sequence[ValidationWindow]
     shape: ZYX
+    rank: int = 0
+    world_size: int = 1
+
+    def of_rank(self, rank: int, world_size: int) -> ValidationPatches:
+        """Return the share of one process; all have equally many, and one that others have counts for nothing."""
+        return replace(self, rank=rank, world_size=world_size)
 
     def __len__(self) -> int:
-        return len(self.windows)
+        return len(share_of_rank(self.windows, self.rank, self.world_size))
 
-    def __getitem__(self, number: int) -> Sample:
-        volume, start = self.windows[number]
-        sample = as_sample(self.cutter.cut(volume, start, Geometry(self.shape)))
-        spacing = self.cutter.volumes[volume].image.info.spacing_nm
+    def __getitem__(self, place: int) -> Sample:
+        counts = place < count_of_rank(len(self.windows), self.rank, self.world_size)
+        window = share_of_rank(self.windows, self.rank, self.world_size)[place]
+        sample = as_sample(self.cutter.cut(window.volume, window.start, Geometry(self.shape)))
+        own = torch.zeros_like(sample["valid"])
+        if counts:
+            z, y, x = (a - b for a, b in zip(window.part.start, window.start, strict=True))
+            own[0][Box.at((z, y, x), window.part.shape).slices] = True
+        spacing = self.cutter.volumes[window.volume].image.info.spacing_nm
         assert spacing is not None  # a volume without one is not opened
-        return {**sample, "spacing_nm": torch.tensor(spacing)}
+        number = self.rank + place * self.world_size if counts else -1
+        valid = sample["valid"] & own
+        return {**sample, "valid": valid, "spacing_nm": torch.tensor(spacing), "number": torch.tensor(number)}
 
 
 def as_sample(patch: Patch) -> Sample:

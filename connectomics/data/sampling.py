@@ -35,53 +35,77 @@ def accepted_share(rich: int, poor: int, p: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class PatchSampler:
-    """Draws a volume, each equally likely, and a position in it."""
+    """Draws a volume, and a position in it, with the odds of drawing positions of all volumes until one is accepted.
+
+    All positions of all volumes are alike, so that a large volume gives more patches than a small one, and the share
+    of patches that reach the threshold is that of `accepted_share` over all volumes together. `weights` change how
+    often each volume is drawn; within a volume nothing changes.
+    """
 
     positions: Sequence[Positions]
     p: float
     """Probability with which a poor position is rejected."""
+    weights: Sequence[float] | None = None
+    """How often each volume is drawn, relative to the others; None is by the number of positions it accepts."""
 
     def draw(self, rng: np.random.Generator) -> tuple[int, ZYX]:
-        """Draw which volume, and where in it (z, y, x), with the odds of drawing until one is accepted."""
-        volume = int(rng.integers(len(self.positions)))
+        """Draw which volume, and where in it (z, y, x)."""
+        volume = self._draw_volume(rng)
         here = self.positions[volume]
         chosen = here.rich if rng.random() < accepted_share(len(here.rich), len(here.poor), self.p) else here.poor
         return volume, here.place(chosen[int(rng.integers(len(chosen)))])
 
+    def _draw_volume(self, rng: np.random.Generator) -> int:
+        """Draw a volume; the only one that can be drawn takes nothing from the generator."""
+        odds = self.weights or [len(here.rich) + (1 - self.p) * len(here.poor) for here in self.positions]
+        drawn = np.flatnonzero(odds)
+        if len(drawn) == 1:
+            return int(drawn[0])
+        *bounds, total = np.cumsum([odds[i] for i in drawn])
+        return int(drawn[np.searchsorted(bounds, rng.random() * total, side="right")])
 
-def build_sampler(names: Sequence[str], positions: Sequence[Positions], reject: RejectSamplingConfig) -> PatchSampler:
+
+def build_sampler(
+    names: Sequence[str],
+    positions: Sequence[Positions],
+    reject: RejectSamplingConfig,
+    weights: Sequence[float] | None = None,
+) -> PatchSampler:
     """Build the sampler of the training volumes.
 
     Args:
         names: What the volumes are called, for messages.
         positions: Where patches may lie in them.
         reject: `data.dataloader.reject_sampling`.
+        weights: `data.train.weights`; one that weighs 0 is never drawn, and nothing is asked of it.
 
     Raises:
-        UserError: If a volume has no position to draw, or none of any volume reaches the threshold.
+        UserError: If a volume has no position to draw, none of any volume reaches the threshold, or a weight asks for
+            patches of a volume where all are rejected.
     """
     key = "data.dataloader.reject_sampling"
-    for name, here in zip(names, positions, strict=True):
+    used = [i for i in range(len(names)) if weights is None or weights[i] > 0]
+    for name, here in ((names[i], positions[i]) for i in used):
         if not len(here.rich) and not len(here.poor):
             raise UserError(
                 f"{name}: no patch of data.dataloader.patch_size is annotated by more than half; "
                 "its mask or label excludes everything else"
             )
     if not is_on(reject):
-        return PatchSampler(positions, p=0.0)
-    largest = max(here.largest for here in positions)
-    if not any(len(here.rich) for here in positions):
+        return PatchSampler(positions, 0.0, weights)
+    if not any(len(positions[i].rich) for i in used):
         raise UserError(
             f"{key}.size_thres is {reject.size_thres}, but no patch of any training volume holds so many foreground "
-            f"voxels; the largest count found is {largest}"
+            f"voxels; the largest count found is {max(positions[i].largest for i in used)}"
         )
-    for name, here in zip(names, positions, strict=True):
+    for name, here in ((names[i], positions[i]) for i in used if weights is not None):
         if reject.p == 1 and not len(here.rich):
             raise UserError(
                 f"{name}: no patch holds {key}.size_thres = {reject.size_thres} foreground voxels (the largest count "
-                f"found is {here.largest}), and with {key}.p = 1 all others are rejected"
+                f"found is {here.largest}), and with {key}.p = 1 all others are rejected; its weight in "
+                "data.train.weights must be 0"
             )
-    return PatchSampler(positions, reject.p)
+    return PatchSampler(positions, reject.p, weights)
 
 
 def is_on(reject: RejectSamplingConfig) -> bool:

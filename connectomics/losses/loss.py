@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+import torch
 from torch import Tensor, nn
 
 
@@ -12,10 +13,27 @@ class Loss(nn.Module, ABC):
 
     channels: int | None = None
     """How many channels it takes; None takes any number."""
+    over_voxels: bool = True
+    """Whether it is a mean over the annotated voxels of a batch; else each patch of a batch counts alike."""
 
     @abstractmethod
     def forward(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
         """Return the loss of logits and target (B, C, Z, Y, X) where `valid` (B, 1, Z, Y, X) is not 0."""
+
+    def sums(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+        """Return numbers, float64, whose sums over all windows of a validation say its loss; see `of_sums`.
+
+        Unless a loss says otherwise they are the loss of each window times its annotated voxels, and these voxels: the
+        loss of the validation is then the mean over all of its annotated voxels, however they are cut into windows.
+        """
+        voxels = valid.double().sum((1, 2, 3, 4))
+        each = zip(prediction.split(1), target.split(1), valid.split(1), strict=True)
+        losses = torch.stack([self(*window) for window in each]).double()
+        return torch.stack([(losses * voxels).sum(), voxels.sum()])
+
+    def of_sums(self, sums: Tensor) -> Tensor:
+        """Return the loss of a validation, from what `sums` returned, added up over all of its windows."""
+        return sums[0] / sums[1].clamp(min=1)
 
 
 def mean_over(losses: Tensor, valid: Tensor) -> Tensor:

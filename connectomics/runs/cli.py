@@ -44,6 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         mode = "demo" if args.demo is not None else args.mode
         stage = "train" if mode == "demo" else mode
         configs = _load(args, mode)
+        trains = mode in ("train", "demo") and not args.print_config and not args.preview
+        if not trains and not is_first_process():
+            return 0  # of several processes that were started one works, and touches the files
         if args.print_config:
             print(dump_config(configs[stage]), end="")
             return 0
@@ -167,7 +170,7 @@ def _preview(config: Config, count: int) -> None:
 
 
 def _predict(mode: str, configs: Mapping[str, Config], args: argparse.Namespace) -> int:
-    """Run test or tune mode; of several processes only the first one works."""
+    """Run test or tune mode."""
     section, key = _volumes_of(mode, configs)
     config = configs[mode]
     if "save_path" in _overridden(args.overrides):
@@ -177,8 +180,6 @@ def _predict(mode: str, configs: Mapping[str, Config], args: argparse.Namespace)
     need_label = mode == "tune" or config.evaluation.enabled
     volumes = open_labelled(section, key, config.model.in_channels, need_label)  # before torch: a slip is told at once
     _require_checkpoint_file(args)
-    if not is_first_process():
-        return 0
     from connectomics.runs.assemble import check_deciding, check_names
     from connectomics.runs.job import build_job
     from connectomics.runs.test import test

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -13,7 +15,7 @@ from connectomics.errors import ConfigError
 from connectomics.geometry import ZYX
 from connectomics.phantom import make_phantom
 from connectomics.runs.demos import Demo
-from connectomics.runs.folder import RunFolder
+from connectomics.runs.folder import RunFolder, was_started_by_another
 from connectomics.runs.job import build_job
 from connectomics.runs.test import test
 from connectomics.runs.train import train
@@ -44,18 +46,39 @@ def demo(chosen: Demo, configs: Mapping[str, Config]) -> RunFolder:
         _require_no_volumes(config)
         choose_devices(config.system)
     folder = Path(configs["train"].save_path or "") / "volumes"
-    shapes = {"train": TRAIN_SHAPE, "val": VAL_SHAPE, "test": TEST_SHAPE}
-    if is_first_process():
-        say(f"making synthetic serial-section EM volumes in {folder}")
-        for number, (name, shape) in enumerate(shapes.items()):
-            _write_phantom(folder, name, shape, configs["train"].system.seed + number, chosen)
-    run = train(_with_volumes(configs["train"], folder))
+    with _phantoms(folder, configs["train"].system.seed, chosen) as made:
+        run = train(_with_volumes(configs["train"], made))
     if is_first_process():  # the others have trained, and there is nothing left for them to do
         tested = _with_volumes(configs["test"], folder)
         volumes = open_labelled(tested.data.test, "data.test", tested.model.in_channels, tested.evaluation.enabled)
         test(build_job("test", tested, run.last_checkpoint, volumes, tested.data.test))
         _tell_where(run, chosen)
     return run
+
+
+@contextmanager
+def _phantoms(folder: Path, seed: int, chosen: Demo) -> Iterator[Path]:
+    """Write the volumes of a demo, and yield where they are.
+
+    A process that nobody made them for, since a cluster starts all at once, makes its own ones for as long as it
+    trains: they are the same, and nobody reads what another one is still writing.
+    """
+    if was_started_by_another():
+        yield folder
+    elif is_first_process():
+        say(f"making synthetic serial-section EM volumes in {folder}")
+        _write_phantoms(folder, seed, chosen)
+        yield folder
+    else:
+        with TemporaryDirectory() as own:
+            _write_phantoms(Path(own), seed, chosen)
+            yield Path(own)
+
+
+def _write_phantoms(folder: Path, seed: int, chosen: Demo) -> None:
+    shapes = {"train": TRAIN_SHAPE, "val": VAL_SHAPE, "test": TEST_SHAPE}
+    for number, (name, shape) in enumerate(shapes.items()):
+        _write_phantom(folder, name, shape, seed + number, chosen)
 
 
 def _require_no_volumes(config: Config) -> None:

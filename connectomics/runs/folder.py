@@ -140,13 +140,18 @@ def new_run(save_path: str, make: bool = True) -> RunFolder:
     Raises:
         UserError: If it cannot be made.
     """
-    if RUN_VARIABLE in os.environ and not is_first_process():
+    if was_started_by_another():
         return RunFolder(Path(os.environ[RUN_VARIABLE]))
     root = Path(save_path) / _stamp()
     if make and is_first_process():
         root = _make_new(root)
     os.environ[RUN_VARIABLE] = str(root)
     return RunFolder(root)
+
+
+def was_started_by_another() -> bool:
+    """Return whether the first process of the run started this one."""
+    return RUN_VARIABLE in os.environ and not is_first_process()
 
 
 def _make_new(root: Path) -> Path:

@@ -28,6 +28,7 @@ from connectomics.metrics.matching import MatchRule
 from connectomics.models import shaping_settings
 from connectomics.runs.folder import RunFolder, run_of
 from connectomics.runs.network import TrainedNetwork, load_network
+from connectomics.runs.resolution import require_learnt
 from connectomics.training.checkpoints import read_checkpoint, require_same_model
 from connectomics.volumes.intensity import IntensityRange
 from connectomics.volumes.labelled import LabelledSource, measure_image
@@ -165,6 +166,7 @@ def build_job(
         )
     saved = read_checkpoint(checkpoint)
     require_same_model(saved, as_plain(config), checkpoint)
+    require_learnt(volumes, saved, checkpoint, config)
     network = load_network(config.model, config.inference, config.system, saved, checkpoint)
     plan, kind = plan_inference(config), "averaged (EMA)" if config.inference.use_ema else "latest"
     job = Job(

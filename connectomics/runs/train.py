@@ -14,13 +14,15 @@ from connectomics.errors import CheckpointError
 from connectomics.files import hold, write_text
 from connectomics.runs.folder import RunFolder, new_run, run_of
 from connectomics.runs.remarks import tell_masks, tell_remarks
+from connectomics.runs.resolution import learnt_sizes, require_learnt, require_one_resolution
 from connectomics.screen.console import is_first_process, quiet_libraries, say
 from connectomics.training.checkpoints import is_finite, read_checkpoint, require_same_model
-from connectomics.training.devices import choose_devices, require_precision
+from connectomics.training.devices import choose_devices, require_precision, require_processes
 from connectomics.training.interruption import StoppedAtOnce, TrainingInterrupted, signals_given_back
 from connectomics.training.module import SegmentationModule
 from connectomics.training.resuming import require_resumable
 from connectomics.training.trainer import build_trainer
+from connectomics.volumes.labelled import LabelledSource
 
 
 def train(config: Config, checkpoint: Path | None = None, fast_dev_run: int = 0) -> RunFolder:
@@ -40,10 +42,12 @@ def train(config: Config, checkpoint: Path | None = None, fast_dev_run: int = 0)
     """
     quiet_libraries()
     devices = choose_devices(config.system)
+    require_processes(devices)
     data = VolumesDataModule(config)
     volumes = data.check()
+    require_one_resolution(volumes, config)
     require_precision(devices, config.optimization.precision, "optimization.precision")
-    resumed_step = _check_resumed(config, checkpoint)
+    resumed_step = _check_resumed(config, checkpoint, volumes)
     tell_remarks(volumes, data.target)
     tell_masks([config.data.train, config.data.val], volumes)
     data.setup("fit")
@@ -66,11 +70,12 @@ def _train_in(
     resumed_step: int | None,
 ) -> None:  # fmt: skip
     if not fast_dev_run:
-        run.require_writable()
+        if is_first_process():
+            run.require_writable()
         _write_config(run, config, resumed_step)
     pl.seed_everything(config.system.seed, workers=True, verbose=False)
     torch.set_float32_matmul_precision("high")
-    module = SegmentationModule(config)
+    module = SegmentationModule(config, learnt_sizes(data.training_patches().cutter.volumes))
     parameters, devices = sum(p.numel() for p in module.model.parameters()), choose_devices(config.system)
     where = f"{devices.count} x {devices.accelerator}"
     say(f"{config.experiment_name}: {config.model.arch.type} with {parameters:,} parameters on {where}; {run.root}")
@@ -96,11 +101,12 @@ def resume_hint(interrupted: TrainingInterrupted) -> str:
     return f"{interrupted}; the step was finished and saved; go on with --checkpoint {interrupted.checkpoint}"
 
 
-def _check_resumed(config: Config, checkpoint: Path | None) -> int | None:
+def _check_resumed(config: Config, checkpoint: Path | None, volumes: list[LabelledSource]) -> int | None:
     if checkpoint is None:
         return None
     saved = read_checkpoint(checkpoint)
     require_same_model(saved, as_plain(config), checkpoint)
+    require_learnt(volumes, saved, checkpoint, config)
     require_resumable(saved, config, checkpoint)
     if not is_finite(saved):
         raise CheckpointError(f"--checkpoint {checkpoint} holds weights that are not finite; go on from an earlier one")

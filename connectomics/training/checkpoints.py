@@ -21,6 +21,7 @@ from connectomics.models import shaping_settings
 
 SETTINGS_KEY = "settings"
 EMA_KEY = "ema"
+LEARNT_AT_KEY = "learnt_at_nm"
 MODEL_PREFIX = "model."
 
 

@@ -14,7 +14,8 @@ class EpochLoss(pl.Callback):
     """Logs `train_loss_total_epoch`, the mean loss of the batches of an epoch; one that is not finite is left out.
 
     Such a batch belongs to a step that is skipped: it tells nothing of the weights, and one alone would make the
-    number of the epoch NaN. The sums are part of a checkpoint.
+    number of the epoch NaN. A batch is that of all processes together, and so all have the same sums, which are part
+    of a checkpoint.
     """
 
     def __init__(self) -> None:
@@ -45,7 +46,7 @@ class EpochLoss(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Add the loss of a batch; the device is not asked."""
-        loss: Tensor = outputs["loss"].detach().float()
+        loss: Tensor = pl_module.batch_loss.float()
         finite = loss.isfinite()
         self._sums = self._sums.to(loss.device) + torch.stack([torch.where(finite, loss, 0.0), finite.float()])
         self._grew = True
@@ -53,6 +54,6 @@ class EpochLoss(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log the mean; Lightning calls this anew, without a batch, after a resume."""
         if self._grew:
-            total, count = trainer.strategy.reduce(self._sums.clone(), reduce_op="sum")
+            total, count = self._sums
             pl_module.log("train_loss_total_epoch", total / count)
         self._grew = False

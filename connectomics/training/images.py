@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import final
 
 import numpy.typing as npt
@@ -12,6 +12,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from connectomics.config.monitor import ImagesConfig
 from connectomics.drawing.figures import sections_side_by_side
+from connectomics.training.ranks import gather_over_ranks
 
 Shown = tuple[npt.NDArray, npt.NDArray, npt.NDArray]
 """Image (Z, Y, X), label and probability (C, Z, Y, X) of one patch."""
@@ -47,33 +48,43 @@ class ValidationImages(pl.Callback):
         if not self._is_due(trainer):
             return
         foreground = (batch["label"][:, self._channels] * batch["valid"]).sum((1, 2, 3, 4)).tolist()
-        for i, amount in enumerate(foreground):
-            number = batch_idx * len(foreground) + i
-            least = min(self._kept, key=lambda n: (self._kept[n][0], -n), default=None)
-            if len(self._kept) >= self._config.max_images and least is not None:
-                if self._kept[least][0] >= amount:
-                    continue
-                del self._kept[least]
+        for i, (number, amount) in enumerate(zip(batch["number"].tolist(), foreground, strict=True)):
+            if number < 0 or number not in self._most({**self._amounts(), number: amount}):
+                continue
             label, probability = batch["label"][i], outputs[i]
             if len(probability) == len(label):  # the network may have channels of its own
                 probability = probability[self._channels]
             self._kept[number] = (amount, _as_shown(batch["image"][i], label[self._channels], probability))
+            self._kept = {n: self._kept[n] for n in self._most(self._amounts())}
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write one picture for each patch kept."""
+        """Write one picture for each patch of those kept by all processes."""
         if not self._is_due(trainer):
             return
+        amounts = {number: amount for kept in gather_over_ranks(self._amounts()) for number, amount in kept.items()}
+        drawn = {
+            number: sections_side_by_side(*self._kept[number][1], self._config.num_slices)
+            for number in self._most(amounts)
+            if number in self._kept
+        }
+        pictures = {number: picture for part in gather_over_ranks(drawn) for number, picture in part.items()}
         writer = trainer.logger.experiment if trainer.logger is not None else None
-        if isinstance(writer, SummaryWriter):
-            for place, number in enumerate(sorted(self._kept)):
-                picture = sections_side_by_side(*self._kept[number][1], self._config.num_slices)
+        if isinstance(writer, SummaryWriter) and trainer.is_global_zero:
+            for place, number in enumerate(sorted(pictures)):
                 name = f"validation/patch_{place}_raw_label_probability"
-                writer.add_image(name, picture, trainer.global_step, dataformats="HWC")
+                writer.add_image(name, pictures[number], trainer.global_step, dataformats="HWC")
         self._kept = {}
+
+    def _amounts(self) -> dict[int, float]:
+        return {number: amount for number, (amount, _) in self._kept.items()}
+
+    def _most(self, amounts: Mapping[int, float]) -> list[int]:
+        """Return the numbers of the patches that are shown, of patches with so much foreground."""
+        return sorted(amounts, key=lambda number: (-amounts[number], number))[: self._config.max_images]
 
     def _is_due(self, trainer: pl.Trainer) -> bool:
         due = trainer.current_epoch % self._config.log_every_n_epochs == 0
-        return due and self._config.max_images > 0 and trainer.is_global_zero and not trainer.sanity_checking
+        return due and self._config.max_images > 0 and not trainer.sanity_checking
 
 
 def _as_shown(image: Tensor, label: Tensor, probability: Tensor) -> Shown:

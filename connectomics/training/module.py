@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, final
 
 import pytorch_lightning as pl
@@ -11,12 +12,14 @@ from torch.optim import Optimizer
 
 from connectomics.config import Config, as_plain
 from connectomics.data.targets import build_target
+from connectomics.geometry import Spacing
 from connectomics.inference.activations import build_activations
 from connectomics.losses import Criterion
 from connectomics.models import build_model
 from connectomics.models.build import MEMORY_FORMATS
-from connectomics.training.checkpoints import SETTINGS_KEY
+from connectomics.training.checkpoints import LEARNT_AT_KEY, SETTINGS_KEY
 from connectomics.training.optimizers import build_optimizer, build_scheduler
+from connectomics.training.ranks import sum_over_ranks, sums_over_ranks, world_size
 from connectomics.training.resuming import follow_settings
 
 Batch = dict[str, Tensor]
@@ -24,54 +27,80 @@ Batch = dict[str, Tensor]
 
 @final
 class SegmentationModule(pl.LightningModule):
-    """A network, its loss and its optimizer, as `Config` says."""
+    """A network, its loss and its optimizer, as `Config` says.
 
-    def __init__(self, config: Config) -> None:
+    Every number that is logged is that of all processes together, the same on each of them. How many there are does
+    not matter where together they take the same batches. It does with batch normalisation, whose statistics in
+    training are those of each process's own part of a batch, and with `DiceLoss(batch=True)`, which divides there.
+    """
+
+    def __init__(self, config: Config, learnt_at: Sequence[Spacing] = ()) -> None:
+        """Build the network; `learnt_at` are the voxel sizes (z, y, x) of its training volumes, in nm."""
         super().__init__()
         self.config = config
+        self.learnt_at = list(learnt_at)
         self.model = build_model(config.model)
         self.target = build_target(config.data.target)
         self.criterion = Criterion(config.model.loss, config.model.out_channels, self.target.num_channels)
         self.activations = build_activations(config.inference.model.channel_activations, config.model.out_channels)
         self.memory_format = MEMORY_FORMATS[config.model.memory_format]
         self.overlap = Overlap(self.target.num_channels)
+        self.val_sums: list[Tensor] = []
+        self.batch_loss = torch.zeros(())
+        """Loss of the last batch of training, of all processes together."""
 
     def forward(self, image: Tensor) -> Tensor:
         """Map an image (B, C, Z, Y, X) in [0, 1] to logits (B, O, Z, Y, X)."""
         return self.model(image.contiguous(memory_format=self.memory_format))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the summed loss of one batch, and log each weighted term."""
-        logits = self(batch["image"])
-        terms = self.criterion(logits, batch["label"], batch["valid"])
+        """Return the summed loss of this process's part of a batch, and log each weighted term of the whole batch."""
+        terms = self._share(self.criterion(self(batch["image"]), batch["label"], batch["valid"]), batch["valid"])
         total = torch.stack(list(terms.values())).sum()
         size = len(batch["image"])
-        self.log_dict({f"train_loss_{name}": term.detach() for name, term in terms.items()}, batch_size=size)
-        self.log("train_loss_total_step", total.detach(), on_step=True, batch_size=size)
+        *logged, self.batch_loss = sum_over_ranks(torch.stack([*terms.values(), total]).detach()) / world_size()
+        self.log_dict({f"train_loss_{name}": term for name, term in zip(terms, logged, strict=True)}, batch_size=size)
+        self.log("train_loss_total_step", self.batch_loss, on_step=True, batch_size=size)
         self.log("learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"], batch_size=size)
         return total
 
+    def _share(self, terms: dict[str, Tensor], valid: Tensor) -> dict[str, Tensor]:
+        """Return the terms of one process so that their mean over the processes is the loss of the whole batch.
+
+        A mean over annotated voxels counts as often as the process has such voxels: their number may differ.
+        """
+        if world_size() == 1:
+            return terms
+        own = valid.sum().float()
+        share = own * world_size() / sum_over_ranks(own).clamp(min=1)
+        over_voxels = zip(terms.items(), self.criterion.over_voxels, strict=True)
+        return {name: term * share if weighs else term for (name, term), weighs in over_voxels}
+
     def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Log the loss of one batch, count its overlap, and return the probabilities (B, O, Z, Y, X)."""
+        """Add up what the loss and the overlap need of one batch, and return its probabilities (B, O, Z, Y, X)."""
         logits = self(batch["image"])
-        terms = self.criterion(logits, batch["label"], batch["valid"])
-        named = {f"val_loss_{name}": term for name, term in terms.items()}
-        named["val_loss_total"] = torch.stack(list(terms.values())).sum()
-        self.log_dict(named, batch_size=len(batch["image"]), sync_dist=True)
+        sums = self.criterion.sums(logits, batch["label"], batch["valid"])
+        self.val_sums = [a + b for a, b in zip(self.val_sums, sums, strict=True)] if self.val_sums else sums
         probability = self.activations(logits)
         self.overlap.add(probability, batch["label"], batch["valid"], self.config.decoding.threshold)
         return probability
 
     def on_validation_epoch_start(self) -> None:
-        """Count the overlap of this validation anew."""
+        """Begin the sums of this validation anew."""
         self.overlap = Overlap(self.target.num_channels)
+        self.val_sums = []
 
     def on_validation_epoch_end(self) -> None:
-        """Log the Jaccard index over all validation voxels: of each channel, and their mean.
+        """Log the loss over all annotated voxels of the validation, and their Jaccard index.
 
-        The background is not among them, nor is a channel where nothing is foreground.
+        The loss is that of `Loss.of_sums`: each voxel counts once, whatever window, batch or process it is in. The
+        Jaccard index is that of each channel, and their mean; the background is not among them, nor is a channel where
+        nothing is foreground.
         """
-        counts = self.trainer.strategy.reduce(self.overlap.counts.to(self.device), reduce_op="sum")
+        terms = self.criterion.of_sums(sums_over_ranks(self.val_sums))
+        self.log_dict({f"val_loss_{name}": term for name, term in terms.items()})
+        self.log("val_loss_total", torch.stack(list(terms.values())).sum())
+        counts = sum_over_ranks(self.overlap.counts.to(self.device))
         names = {self.target.names[i]: counts[i] for i in self.target.foreground}
         found = {name: both / either for name, (both, either) in names.items() if either > 0}
         if len(names) > 1:
@@ -89,10 +118,14 @@ class SegmentationModule(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put the settings into the checkpoint, as plain values that load without this package."""
         checkpoint[SETTINGS_KEY] = as_plain(self.config)
+        if self.learnt_at:
+            checkpoint[LEARNT_AT_KEY] = [list(spacing) for spacing in self.learnt_at]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on with the settings of today, not with those that the checkpoint was trained with."""
+        """Go on with the settings of today, and keep the voxel sizes of earlier parts of the training."""
         follow_settings(checkpoint, self.config, self)
+        earlier: list[Spacing] = [(z, y, x) for z, y, x in checkpoint.get(LEARNT_AT_KEY, ())]
+        self.learnt_at = list(dict.fromkeys([*earlier, *self.learnt_at]))
 
 
 @final

@@ -13,6 +13,7 @@ from connectomics.config import Config
 from connectomics.decoding import pick_decoder
 from connectomics.metrics import MaskPair, UndefinedError
 from connectomics.metrics.cleft_distance import measure_cleft_distance
+from connectomics.training.ranks import sum_over_ranks
 
 BINS = 127
 """Thresholds of the precision-recall curve, from 0 to 1; TensorBoard takes no more."""
@@ -26,7 +27,7 @@ class ValidationScores(pl.Callback):
     number is not that of whole volumes, which `--mode test` gives. It is the mean over at most
     `monitor.logging.scalar.max_cremi_patches` patches, evenly spread and the same every time, of those where something
     is annotated and something predicted; `val_cremi_undefined` is how many of them lack one of the two. Where all do,
-    the distance is nan, and no checkpoint is better for it.
+    the distance is nan, and no checkpoint is better for it. Numbers and curve are those of all processes together.
     """
 
     def __init__(self, config: Config) -> None:
@@ -38,7 +39,7 @@ class ValidationScores(pl.Callback):
 
     def _reset(self) -> None:
         self._distance = torch.zeros(3, dtype=torch.float64)  # sum, patches with one, patches without
-        self._counts = torch.zeros(2, BINS)  # voxels by probability: annotated as foreground, and not
+        self._counts = torch.zeros(2, BINS, dtype=torch.int64)  # by probability: foreground voxels, and others
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Forget the last validation."""
@@ -56,23 +57,23 @@ class ValidationScores(pl.Callback):
         """Count the probabilities of a batch, and measure those of its patches that are chosen."""
         if trainer.sanity_checking:
             return
-        size = len(outputs)
-        every = -(-self._patches(trainer, size) // max(1, self._max_patches))
-        for i in range(size):
+        every = -(-len(trainer.datamodule.validation_patches()) // max(1, self._max_patches))
+        for i, number in enumerate(batch["number"].tolist()):
+            if number < 0:
+                continue  # another process counts it
             probability = self._foreground_of(outputs[i])  # (Z, Y, X)
             truth = self._foreground_of(batch["label"][i]) > 0.5
             valid = batch["valid"][i, 0] > 0
             self._count(probability[valid], truth[valid])
-            if self._max_patches and (batch_idx * size + i) % every == 0:
+            if self._max_patches and number % every == 0:
                 self._measure(probability >= self._threshold, truth, valid, batch["spacing_nm"][i])
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log the numbers, and write the curve."""
         if trainer.sanity_checking:
             return
-        device = pl_module.device
-        total, defined, undefined = trainer.strategy.reduce(self._distance.float().to(device), reduce_op="sum")
-        counts = trainer.strategy.reduce(self._counts.to(device), reduce_op="sum")
+        total, defined, undefined = sum_over_ranks(self._distance.to(pl_module.device))
+        counts = sum_over_ranks(self._counts.to(pl_module.device))
         if self._max_patches:
             pl_module.log("val_cremi_distance", total / defined)
             pl_module.log("val_cremi_undefined", undefined)
@@ -83,10 +84,6 @@ class ValidationScores(pl.Callback):
     def _foreground_of(self, channels: Tensor) -> Tensor:
         """Return what the decoder takes for the probability of any object, (Z, Y, X), of channels (C, Z, Y, X)."""
         return torch.from_numpy(self._foreground(channels.float().cpu().numpy())).to(channels.device)
-
-    def _patches(self, trainer: pl.Trainer, size: int) -> int:
-        """Return how many patches this process validates on, at most."""
-        return max(1, int(sum(trainer.num_val_batches)) * size)
 
     def _count(self, probability: Tensor, truth: Tensor) -> None:
         bins = (probability * (BINS - 1)).long().clamp(0, BINS - 1)

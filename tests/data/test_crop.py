@@ -100,13 +100,18 @@ def test_a_validation_window_shows_what_lies_there_and_counts_inside_only(config
     patches = data.validation_patches()
     assert patches is not None
     image, label = random_volume(SHAPE, seed=1)
-    for number, (_, at) in enumerate(patches.windows):
-        sample, there = patches[number], Box.at(at, (4, 16, 16)).slices
+    inside = np.zeros(SHAPE, bool)
+    inside[8:10, 20:30, 30:] = True
+    counted = np.zeros(SHAPE, int)
+    for number, window in enumerate(patches.windows):
+        sample, there = patches[number], Box.at(window.start, (4, 16, 16)).slices
         np.testing.assert_allclose(sample["image"][0], image[there] / np.float32(255), atol=1e-6)
-        inside = np.zeros(SHAPE, bool)
-        inside[8:10, 20:30, 30:] = True
-        np.testing.assert_array_equal(sample["valid"][0], inside[there])
+        own = np.zeros(SHAPE, bool)
+        own[window.part.slices] = True
+        np.testing.assert_array_equal(sample["valid"][0], inside[there] & own[there])
         np.testing.assert_array_equal(sample["label"][0], (label[there] > 0) & inside[there])
+        counted[there] += sample["valid"][0].numpy()
+    np.testing.assert_array_equal(counted, inside)
 
 
 def test_a_crop_thinner_than_a_window_validates_where_the_volume_is_deep_enough(config: Config) -> None:

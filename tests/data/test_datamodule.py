@@ -1,6 +1,7 @@
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from connectomics.config.schema import Config
 from connectomics.data.datamodule import VolumesDataModule
 from connectomics.data.datasets import Sample
 from connectomics.errors import UserError
+from connectomics.geometry import ZYX
 from tests.data.conftest import SPACING, enable_all, random_volume, write_h5
 
 MakeConfig = Callable[..., Config]
@@ -38,7 +40,8 @@ def assert_same(first: list[Sample], second: list[Sample]) -> None:
 
 def test_a_batch_holds_image_label_and_valid(make_config: MakeConfig) -> None:
     validation = next(iter(ready(make_config(val=True)).val_dataloader()))
-    for batch, more in ((first_batches(make_config())[0], {}), (validation, {"spacing_nm": ((2, 3), torch.float32)})):
+    of_validation = {"spacing_nm": ((2, 3), torch.float32), "number": ((2,), torch.int64)}
+    for batch, more in ((first_batches(make_config())[0], {}), (validation, of_validation)):
         assert {name: (tuple(part.shape), part.dtype) for name, part in batch.items()} == {
             "image": ((2, 1, 4, 16, 16), torch.float32),
             "label": ((2, 1, 4, 16, 16), torch.float32),
@@ -126,6 +129,84 @@ def test_validation_covers_its_volumes_once_and_stays_the_same(make_config: Make
     assert_same(list(loader), list(ready(config).val_dataloader()))
     config.data.dataloader.max_val_patches = 5
     assert sum(len(batch["image"]) for batch in ready(config).val_dataloader()) == 5
+
+
+class OneOfSeveral(SimpleNamespace):
+    """Stands for the trainer of one process of several."""
+
+    num_devices = 1
+
+
+def share(config: Config, rank: int, world_size: int) -> list[Sample]:
+    data = ready(config)
+    data.trainer = OneOfSeveral(global_rank=rank, world_size=world_size)  # type: ignore[assignment]
+    return list(data.val_dataloader())
+
+
+def write_validation(config: Config, folder: Path, mask: np.ndarray, pad: int = 0) -> None:
+    """Make the validation volume one whose label is framed by `pad` voxels that nobody annotated."""
+    image, label = (np.pad(one, pad) for one in random_volume((10, 40, 50), seed=1))
+    val = config.data.val
+    for kind, voxels in (("image", image), ("label", label), ("mask", np.pad(mask, pad))):
+        setattr(val, kind, [write_h5(folder / f"val_{kind}_{pad}.h5", voxels)])
+
+
+@pytest.mark.parametrize("shape", [(10, 40, 50), (3, 16, 33)])
+@pytest.mark.parametrize("preload", [True, False])
+def test_every_annotated_voxel_of_the_validation_counts_once(
+    make_config: MakeConfig, shape: ZYX, preload: bool
+) -> None:
+    config = make_config((10, 40, 50), shape, val=True)
+    config.data.dataloader.use_preloaded_cache_val = preload
+    config.data.data_transform.pad_size = (1, 8, 8)
+    _, label = random_volume(shape, seed=1)
+    batches = list(ready(config).val_dataloader())
+    assert sum(int(batch["valid"].sum()) for batch in batches) == label.size
+    assert sum(int((batch["label"] * batch["valid"]).sum()) for batch in batches) == (label > 0).sum()
+
+
+def test_windows_are_chosen_among_those_that_hold_annotated_voxels(make_config: MakeConfig, tmp_path: Path) -> None:
+    config = make_config(val=True)
+    mask = np.zeros((10, 40, 50), np.uint8)
+    mask[2:7, 5:30, 20:] = 1
+    for pad in (0, 21):
+        write_validation(config, tmp_path, mask, pad)
+        for most in (None, 3):
+            config.data.dataloader.max_val_patches = most
+            counts = [int(part.sum()) for batch in ready(config).val_dataloader() for part in batch["valid"]]
+            assert min(counts) > 0
+            assert len(counts) == 3 if most else sum(counts) == mask.sum()
+
+
+def test_a_validation_where_nothing_is_annotated_is_told(make_config: MakeConfig, tmp_path: Path) -> None:
+    config = make_config(val=True)
+    write_validation(config, tmp_path, np.zeros((10, 40, 50), np.uint8))
+    with pytest.raises(UserError, match=r"data\.val: no voxel .* is annotated"):
+        ready(config)
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3, 5, 40])
+def test_processes_share_the_validation_and_count_nothing_twice(make_config: MakeConfig, world_size: int) -> None:
+    config = make_config((10, 40, 50), (8, 32, 33), val=True)
+    alone = dict(enumerate(image for batch in share(config, 0, 1) for image in batch["image"]))
+    shares = [share(config, rank, world_size) for rank in range(world_size)]
+    assert len({len(batches) for batches in shares}) == 1
+    seen = [
+        (int(batch["number"][i]), batch["image"][i], int(batch["valid"][i].sum()))
+        for batches in shares for batch in batches for i in range(len(batch["image"]))
+    ]  # fmt: skip
+    counted = {number: image for number, image, _ in seen if number >= 0}
+    assert sorted(number for number, *_ in seen if number >= 0) == sorted(alone)
+    assert all(torch.equal(image, alone[number]) for number, image in counted.items())
+    assert all((valid > 0) == (number >= 0) for number, _, valid in seen)
+    assert sum(valid for *_, valid in seen) == 8 * 32 * 33
+
+
+def test_weights_of_the_volumes_reach_the_sampler(make_config: MakeConfig) -> None:
+    config = make_config((10, 40, 50), (8, 30, 70))
+    config.data.train.weights = [0.0, 1.0]
+    patches = ready(config).training_patches()
+    assert {patches.sampler.draw(np.random.default_rng(n))[0] for n in range(20)} == {1}
 
 
 def test_a_volume_thinner_than_a_patch_is_padded_for_validation(make_config: MakeConfig) -> None:

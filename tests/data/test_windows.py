@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from connectomics.data.windows import cover, share_of_rank, spread
+from connectomics.data.windows import count_of_rank, cover, own_parts, share_of_rank, spread
 from connectomics.geometry import ZYX
 
 
@@ -34,3 +34,18 @@ def test_ranks_share_the_windows_evenly_and_leave_none_out() -> None:
     shares = [share_of_rank(windows, rank, 4) for rank in range(4)]
     assert {len(share) for share in shares} == {3}
     assert {one for share in shares for one in share} == set(windows)
+    assert [count_of_rank(len(windows), rank, 4) for rank in range(4)] == [3, 3, 2, 2]
+    own = [share[: count_of_rank(10, rank, 4)] for rank, share in enumerate(shares)]
+    assert sorted(one for share in own for one in share) == windows
+
+
+@pytest.mark.parametrize("shape", [(18, 64, 64), (20, 70, 100), (37, 64, 129), (5, 33, 20)])
+def test_each_voxel_belongs_to_one_window_that_holds_it(shape: ZYX) -> None:
+    window = (18, 32, 32)
+    seen = np.zeros(shape, int)
+    for at, part in zip(cover(shape, window), own_parts(shape, window), strict=True):
+        seen[part.slices] += 1
+        ends = zip(at, part.start, part.stop, window, shape, strict=True)
+        assert all(a <= start < stop <= a + size for a, start, stop, size, _ in ends)
+        assert all(2 * n >= min(size, extent) for n, size, extent in zip(part.shape, window, shape, strict=True))
+    assert (seen == 1).all()

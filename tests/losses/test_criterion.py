@@ -9,6 +9,7 @@ from connectomics.errors import ConfigError
 from connectomics.losses import Criterion
 from connectomics.losses.cross_entropy import CrossEntropyLoss, WeightedBCEWithLogitsLoss
 from connectomics.losses.dice import DiceLoss
+from connectomics.losses.loss import Loss
 from connectomics.losses.non_overlap import NonOverlapLoss
 
 BCE, DICE = "WeightedBCEWithLogitsLoss", "DiceLoss"
@@ -44,6 +45,28 @@ def test_voxels_that_are_not_annotated_do_not_count(
     torch.testing.assert_close(loss(elsewhere, 1 - target * valid - (1 - target) * valid + 0 * target, 0 * valid),
                                loss(logits, target, 0 * valid))  # fmt: skip
     torch.testing.assert_close(loss(elsewhere, target, valid), loss(logits, target, valid))
+
+
+@pytest.mark.parametrize(("loss", "draw"), EVERY_LOSS)
+def test_a_validation_does_not_depend_on_how_its_voxels_are_cut(
+    loss: Loss, draw: Callable[[], tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
+) -> None:
+    logits, target, valid = draw()
+    whole = loss.of_sums(loss.sums(logits, target, valid))
+    for axis, sizes in ((0, [1, 1]), (2, [1, 2]), (4, [2, 1, 2])):
+        parts = zip(*(part.split(sizes, axis) for part in (logits, target, valid)), strict=True)
+        summed = torch.stack([loss.sums(*part) for part in parts]).sum(0)
+        torch.testing.assert_close(loss.of_sums(summed), whole, rtol=1e-6, atol=0)
+    around = [torch.cat([part, torch.zeros_like(part)]) for part in (logits, target, valid)]
+    torch.testing.assert_close(loss.of_sums(loss.sums(*around)), whole, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize(("loss", "draw"), EVERY_LOSS)
+def test_a_validation_of_one_patch_has_the_loss_of_that_patch(
+    loss: Loss, draw: Callable[[], tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
+) -> None:
+    logits, target, valid = (part[:1] for part in draw())
+    torch.testing.assert_close(loss.of_sums(loss.sums(logits, target, valid)).float(), loss(logits, target, valid))
 
 
 def test_cross_entropy_is_the_mean_over_annotated_voxels() -> None:

@@ -35,10 +35,10 @@ class Logged:
 
 def validate(config: Config, batches: list[dict], writer: object = None) -> dict[str, float]:
     """Run the callback over batches that hold their own predictions, and return what it logs."""
-    strategy = SimpleNamespace(reduce=lambda tensor, reduce_op: tensor)
+    windows = [number for batch in batches for number in batch["number"].tolist() if number >= 0]
     trainer = SimpleNamespace(
-        sanity_checking=False, num_val_batches=[len(batches)], strategy=strategy, is_global_zero=True, global_step=7,
-        logger=SimpleNamespace(experiment=writer),
+        sanity_checking=False, is_global_zero=True, global_step=7, logger=SimpleNamespace(experiment=writer),
+        datamodule=SimpleNamespace(validation_patches=lambda: windows),
     )  # fmt: skip
     module, scores = Logged(), ValidationScores(config)
     scores.on_validation_epoch_start(trainer, module)
@@ -55,7 +55,7 @@ def draw_batches(count: int, empty: tuple[int, ...] = ()) -> list[dict]:
         label = (rng.random((1, 1, 4, 12, 14)) < 0.1) * (number not in empty)
         arrays = {"probability": rng.random(label.shape), "label": label, "valid": rng.random(label.shape) < 0.9}
         batch = {name: torch.from_numpy(array.astype(np.float32)) for name, array in arrays.items()}
-        batches.append({**batch, "spacing_nm": torch.tensor([SPACING])})
+        batches.append({**batch, "spacing_nm": torch.tensor([SPACING]), "number": torch.tensor([number])})
     return batches
 
 

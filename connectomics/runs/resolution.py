@@ -1,0 +1,99 @@
+"""A network knows tissue at the voxel size, and the grey values in the range, that it learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from connectomics.config import Config
+from connectomics.data.volume import LearningVolume
+from connectomics.errors import CheckpointError, VolumeError
+from connectomics.geometry import Spacing
+from connectomics.screen.console import say
+from connectomics.training.checkpoints import LEARNT_AT_KEY, SETTINGS_KEY
+from connectomics.volumes.labelled import LabelledSource
+from connectomics.volumes.source import VolumeSource
+
+NOTICED = 1.001
+"""From which ratio of two voxel sizes on it is said that they differ; below it is rounding."""
+
+LARGEST_RATIO = 1.15
+"""Up to which ratio along an axis two voxel sizes count as one: augmentation and tissue vary as much."""
+
+KEY = "data.allow_other_resolution"
+
+
+def learnt_sizes(volumes: Sequence[LearningVolume]) -> list[Spacing]:
+    """Return the voxel sizes of what a network learns from, each once."""
+    return list(dict.fromkeys(_size(volume.image) for volume in volumes))
+
+
+def require_one_resolution(volumes: Sequence[LabelledSource], config: Config) -> None:
+    """Refuse volumes of training and validation whose voxels differ in size.
+
+    Raises:
+        VolumeError: With two of them, unless `data.allow_other_resolution` is true.
+    """
+    first, allow = volumes[0], config.data.allow_other_resolution
+    for other in volumes[1:]:
+        _compare(other, [_size(first.image)], f"{first.image.info.location} has {_written(_size(first.image))}", allow)
+
+
+def require_learnt(
+    volumes: Sequence[LabelledSource], checkpoint: Mapping[str, Any], path: Path, config: Config
+) -> None:
+    """Refuse volumes of another voxel size, or scaled in another way, than a network learnt with.
+
+    Args:
+        volumes: What it is asked to look at.
+        checkpoint: As read.
+        path: Of the checkpoint, for messages.
+        config: The settings.
+
+    Raises:
+        CheckpointError: If its grey values were scaled in another way.
+        VolumeError: If a volume has other voxels, unless `data.allow_other_resolution` is true.
+    """
+    wanted = config.data.image_transform.normalize
+    trained = checkpoint[SETTINGS_KEY].get("data", {}).get("image_transform", {}).get("normalize", wanted)
+    if trained != wanted:
+        raise CheckpointError(
+            f"--checkpoint {path} was trained with data.image_transform.normalize={trained}, the settings say "
+            f"{wanted}; use the settings of its run"
+        )
+    if LEARNT_AT_KEY not in checkpoint:
+        say(f"{path} is older and does not know its voxel size: make sure that it is that of these volumes")
+        return
+    allow = config.data.allow_other_resolution
+    learnt: list[Spacing] = [(z, y, x) for z, y, x in checkpoint[LEARNT_AT_KEY]]
+    for volume in volumes:
+        _compare(volume, learnt, f"--checkpoint {path} learnt at {' and '.join(map(_written, learnt))}", allow)
+
+
+def _compare(volume: LabelledSource, known: Sequence[Spacing], what_is_known: str, allow: bool) -> None:
+    ratio = min(_ratio(_size(volume.image), size) for size in known)
+    if ratio <= NOTICED:
+        return
+    differ = f"{volume.image.info.location} has voxels of {_written(_size(volume.image))}, {what_is_known}"
+    if ratio > LARGEST_RATIO and not allow:
+        raise VolumeError(
+            f"{differ}: resample the volume, or correct its `resolution` if that is wrong; {KEY}=true takes it as it is"
+        )
+    say(f"{differ}; it is taken as it is")
+
+
+def _ratio(one: Spacing, other: Spacing) -> float:
+    """Return by how much two sizes differ along the axis where they differ most, as a factor of at least 1."""
+    return max(max(a / b, b / a) for a, b in zip(one, other, strict=True))
+
+
+def _size(image: VolumeSource) -> Spacing:
+    spacing = image.info.spacing_nm
+    assert spacing is not None  # a volume without one is not opened
+    z, y, x = (float(size) for size in spacing)
+    return z, y, x
+
+
+def _written(size: Spacing) -> str:
+    return " x ".join(f"{n:.6g}" for n in size) + " nm"
