@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+import yaml
 
 from connectomics.runs.cli import main
 
@@ -19,12 +20,18 @@ def commands() -> list[tuple[str, list[str]]]:
     """Return the arguments of every `scripts/main.py --config` in the pages, without the files of a run."""
     found = []
     for page in ("README.md", "benchmarks/README.md", "connectomics/README.md"):
-        for block in re.findall(r"^```(?:sh)?\n(.*?)^```", (ROOT / page).read_text(encoding="utf-8"), re.S | re.M):
+        for block in blocks(page, "") + blocks(page, "sh"):
             for line in block.replace("\\\n", " ").splitlines():
                 words = shlex.split(line, comments=True)
                 if words[1:3] == ["scripts/main.py", "--config"]:
                     found.append((page, without_files(words[2:])))
     return found
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """Return the code of a page that is marked as this language."""
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", (ROOT / page).read_text(encoding="utf-8"), re.S | re.M)
+    return [code for marked, code in found if marked == language]
 
 
 def without_files(words: list[str]) -> list[str]:
@@ -60,3 +67,17 @@ def test_a_command_of_a_page_is_accepted(
 ) -> None:
     monkeypatch.chdir(ROOT)
     assert main([*arguments, "--print-config"]) == 0, f"{page}: {capsys.readouterr().err}"
+
+
+@pytest.mark.parametrize("mode", ["train", "tune", "test"])
+def test_a_file_of_settings_that_the_page_shows_is_accepted(
+    mode: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (shown_file,) = blocks("README.md", "yaml")
+    file = tmp_path / "mine.yaml"
+    file.write_text(shown_file.replace("base: ", f"base: {ROOT}/tutorials/"), encoding="utf-8")
+    assert main(["--config", str(file), "--mode", mode, "--print-config"]) == 0, capsys.readouterr().err
+    printed = yaml.safe_load(capsys.readouterr().out)
+    assert printed["experiment_name"] == "mine"
+    assert printed["data"]["test" if mode == "test" else "val"]["crop"] == ["-20:", ":", ":"]
+    assert "datasets/" not in str(printed["data"])
