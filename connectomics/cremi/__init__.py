@@ -1,1 +1,1 @@
-"""The CREMI challenge's files: which there are, how they are fetched, what lies where in them, what is handed in."""
+"""Floor 4: the CREMI challenge's files: which there are, how they are fetched, their layout, what is submitted."""

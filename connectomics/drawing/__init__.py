@@ -1,1 +1,1 @@
-"""Floor 2: pictures of sections: grey values, outlines, arrows, probabilities."""
+"""Floor 1: pictures of sections: grey values, outlines, arrows, probabilities."""

@@ -1,4 +1,4 @@
-"""A synthetic phantom of anisotropic serial-section EM with synaptic clefts, for demos and tests."""
+"""Floor 3: a synthetic phantom of anisotropic serial-section EM with synaptic clefts, for demos and tests."""
 
 from dataclasses import dataclass
 

@@ -1,1 +1,1 @@
-"""Floor 2: volumes on disk and in memory: HDF5, Zarr, TIFF, CREMI's files; scaling, padding, alignment, the phantom."""
+"""Floor 2: volumes on disk and in memory: HDF5, Zarr, TIFF, CREMI's layout; axes, units, grey values, padding."""
