@@ -19,7 +19,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 NO_LOCKS = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.ENOSYS, errno.EINVAL)
-"""What a file system without locks answers."""
+"""Errors by which a file system without locks answers."""
 
 
 def user_path(text: str | Path) -> Path:

@@ -12,25 +12,25 @@ from scipy import fft
 from connectomics.alignment.section_views import SectionView, fading
 
 CANDIDATES = 4
-"""Peaks of the coarse correlation that are tried out."""
+"""How many peaks of the coarse correlation are tried."""
 
 ELSEWHERE = 8
-"""Pixels of the coarse view from which on a displacement is another one."""
+"""Displacements that differ by more than this many pixels of the coarse view are different ones."""
 
 TILE = 512
 """Side of the tiles of which the fine correlation is the sum, in pixels."""
 
 TILES = 3
-"""Along each axis, at most; they spread over what both sections show."""
+"""Most tiles along each axis; they are spread over what both sections show."""
 
 LEAST_OVERLAP = 0.25
-"""Share of each side of a section that both must show."""
+"""Least share of each side of a section that both sections must show."""
 
 COARSE_BAND = 0.12
-"""Standard deviation of the Gaussian that weights the frequencies of coarse views, in cycles a pixel."""
+"""Standard deviation of the Gaussian that weights the frequencies of coarse views, in cycles per pixel."""
 
 FINE_BAND = 0.05
-"""And of fine ones; what is finer differs between sections."""
+"""Standard deviation of the Gaussian for fine views, in cycles per pixel; finer detail differs between sections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +38,14 @@ class Displacement:
     """How a section lies off another one."""
 
     y: float
-    """Pixels that the tissue lies further down in the second section; to a fraction of a pixel."""
+    """How far down the tissue lies in the second section, in pixels and fractions of them."""
     x: float
-    """And further right."""
+    """How far to the right the tissue lies in the second section, in pixels and fractions of them."""
     similarity: float
-    """Correlation of the coarse textures when that is undone, from -1 to 1; less where little of both is in view."""
+    """Correlation of the coarse textures once the displacement is undone, from -1 to 1; lower where the sections share
+    little."""
     chance: float
-    """What the best displacement elsewhere reaches: sections that have nothing in common get as far."""
+    """Similarity of the best displacement elsewhere, which sections with nothing in common reach as well."""
 
 
 def find_displacement(first: SectionView, second: SectionView) -> Displacement:

@@ -15,7 +15,7 @@ from connectomics.alignment.shift_table import ShiftTable, tabulate
 from connectomics.alignment.stack import Stack
 
 NEIGHBOURS = 4
-"""Sections before it that each section is compared with; three bad ones in a row are bridged."""
+"""How many preceding sections each section is compared with; three bad ones in a row are bridged."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

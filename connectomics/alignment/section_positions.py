@@ -12,28 +12,29 @@ from connectomics.alignment.correlate import Displacement
 from connectomics.errors import VolumeError
 
 HOLD = 1e-9
-"""How far a section is trusted to lie where the one before it does: what holds the stack together, and no more."""
+"""Weight of the assumption that a section lies where the one before it does; just enough to hold the stack together."""
 
 ROUNDS = 30
-"""Rounds of reweighting; the positions no longer move by then."""
+"""Rounds of reweighting, after which the positions no longer move."""
 
 TOLERANCE_PX = 3.0
-"""What a displacement may contradict the others by; one that does so by much more does not count in the end."""
+"""By how many pixels a displacement may contradict the others; one that does so by much more ends up with no weight."""
 
 LEAST_SIMILARITY = 0.15
-"""Of neighbouring sections, in the middle of the stack's own distribution; below it there is nothing to align by."""
+"""Least typical similarity of neighbouring sections in a stack; below it there is nothing to align by."""
 
 RELATIVE_SIMILARITY = 0.4
-"""A section that has less than this share in common with its neighbours of what is usual, beyond chance, is bad."""
+"""A section is bad if its similarity to its neighbours, beyond chance, is below this share of the usual one."""
 
 LEAST_SIGNAL = 0.2
-"""What sections so far apart usually have in common beyond chance, for it to say whether one of them is bad."""
+"""Least similarity, beyond chance, that is usual at the distance of a pair; below it the pair does not tell whether a
+section is bad."""
 
 RELATIVE_CONTRAST = 0.5
-"""A section with less than this share of the contrast around it is bad, or with more than its inverse."""
+"""A section is bad if its contrast is below this share of the contrast around it, or above the inverse."""
 
 CONTRAST_REACH = 10
-"""Sections on either side whose contrast is the measure."""
+"""How many sections on either side the contrast of a section is compared with."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,28 +10,29 @@ from numpy.typing import NDArray
 from scipy import fft
 
 COARSE_SIDE = 512
-"""Shorter side of the coarse view of a large section, in pixels, or a little more."""
+"""Approximate shorter side of the coarse view of a large section, in pixels; never less."""
 
 USUAL_FACTOR = 4
-"""Of smaller sections, down to a coarse side of `LEAST_SIDE`: what neighbours share is larger than pixels."""
+"""Factor by which smaller sections are reduced, down to a side of `LEAST_SIDE`: what neighbours share is larger than
+pixels."""
 
 LEAST_SIDE = 64
 
 SMOOTHING = 1.0
-"""Standard deviation of the Gaussian that takes noise away, in pixels of the view."""
+"""Standard deviation of the Gaussian that removes noise, in pixels of the view."""
 
 SURROUNDINGS = 12.0
-"""And of the one that tells what the surroundings are."""
+"""Standard deviation of the Gaussian that gives the surroundings of a pixel, in pixels of the view."""
 
 CLIP = 2.5
-"""Standard deviations at which texture is clipped, so that the edge of a fold or of a black area has no more weight
-than a membrane."""
+"""Texture is clipped at this many standard deviations, so that the edge of a fold or black area weighs no more than a
+membrane."""
 
 QUARTILES = 1.349
 """How far the quartiles of a normal distribution lie apart, in standard deviations."""
 
 FINE_LEVELS = 127 / CLIP
-"""What one standard deviation is in a fine view, which holds a byte a pixel."""
+"""How many grey levels one standard deviation takes in a fine view, which holds one byte per pixel."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,13 +42,14 @@ class SectionView:
     fine: NDArray[np.int8]
     """Texture at full resolution, (Y, X)."""
     coarse: NDArray[np.float32]
-    """Texture of the section made smaller, (Y / factor, X / factor)."""
+    """Texture of the reduced section, (Y / factor, X / factor)."""
     spectrum: NDArray[np.complex64]
     """Spectrum of the coarse texture, faded out towards its borders."""
     factor: int
-    """Pixels of the section along a pixel of the coarse view."""
+    """How many pixels of the section lie along one pixel of the coarse view."""
     contrast: float
-    """Standard deviation of the texture, in grey values; from its quartiles, which a crack or a fold does not move."""
+    """Standard deviation of the texture, in grey values, taken from its quartiles, which cracks and folds do not
+    move."""
 
 
 def view_section(section: NDArray) -> SectionView:

@@ -27,9 +27,9 @@ class ShiftTable:
     """
 
     shifts: NDArray[np.int64]
-    """Pixels that the tissue of each section lies too far down and right, (Z, 2)."""
+    """How far the tissue of each section lies too far down and too far to the right, in pixels, (Z, 2)."""
     shown: NDArray[np.int64]
-    """The section that is shown at each place, (Z,): itself, or the neighbour that stands in for a bad one."""
+    """Index of the section shown at each place, (Z,): its own, or that of the neighbour that replaces a bad one."""
 
     @classmethod
     def still(cls, count: int) -> ShiftTable:

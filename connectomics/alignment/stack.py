@@ -14,10 +14,10 @@ from connectomics.geometry import ZYX, Box
 from connectomics.volumes.source import VolumeInfo, VolumeSource
 
 SLAB_BYTES = 96 * 2**20
-"""Of the sections that are read at a time; chunks of a file hold several sections, and are decompressed once."""
+"""Bytes of sections that are read at a time; a chunk holds several sections and should be decompressed only once."""
 
 SLAB_SECTIONS = 8
-"""At most so many sections are read at a time."""
+"""Largest number of sections that are read at a time."""
 
 
 @final

@@ -9,7 +9,7 @@ class FlipConfig:
 
     enabled: bool = False
     prob: float = 0.5
-    """Chance, for each axis, that it is mirrored."""
+    """Probability of mirroring, for each axis on its own."""
     spatial_axis: list[int] = field(default_factory=lambda: [1, 2])
     """Axes that may be mirrored: 0 is z, 1 is y, 2 is x."""
 

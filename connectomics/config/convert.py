@@ -25,7 +25,7 @@ MOVED = {
     "data.batch_size": "data.dataloader.batch_size",
     "optimization.max_epochs": "optimization.max_steps",
 }
-"""Keys that other tools' files use for a setting that has just one key here."""
+"""Keys that other tools use for a setting that has a different key here."""
 
 
 class Origins:

@@ -15,18 +15,17 @@ class VolumesConfig:
     label: list[str] = field(default_factory=list)
     """Labels, one per image; may be empty where no metric is asked."""
     mask: list[str] = field(default_factory=list)
-    """Optional, one per image: voxels that are annotated are not 0; the others are ignored.
-
-    A mask that is written `optional:mask_A.h5` is used where that file is there. Where it is not, all voxels of the
-    image count, and what nobody annotated counts as background. Without `optional:` a missing file is an error.
-    """
+    """Masks, one per image, in which annotated voxels are not 0; all other voxels are ignored. [] if all are annotated.
+    A mask written as `optional:mask_A.h5` is used if that file exists. If it does not, all voxels of the image count,
+    and what nobody annotated counts as background. Without `optional:` a missing file is an error."""
     resolution: tuple[float, float, float] | None = None
-    """Voxel size along (z, y, x), in nm; null takes what the files say. A file that says otherwise is refused."""
+    """Voxel size along (z, y, x), in nm; null takes what the files say. A file that disagrees is refused."""
     crop: tuple[str, str, str] | None = None
-    """The part of each volume that is used, as three slices along (z, y, x): `[":-20", ":", ":"]`; null is all."""
+    """The part of each volume that is used, as three slices along (z, y, x): `[":-20", ":", ":"]`; null uses all of
+    it."""
     see_beyond_crop: bool = True
-    """Whether the network sees the grey values around the crop, never labels, where a patch or window reaches there,
-    and the whole volume is what grey values are measured on; false takes the crop as if nothing lay beyond it."""
+    """Whether patches and windows show the grey values around the crop, and grey values are measured on the whole
+    volume. Labels outside the crop are never used. False treats the crop as if nothing lay beyond it."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -34,12 +33,9 @@ class TrainingVolumesConfig(VolumesConfig):
     """`data.train`: as the others, and how often each volume is drawn."""
 
     weights: list[float] | None = None
-    """How often patches are drawn from each image, relative to the others; 0 is never.
-
-    null draws all positions of all images alike, so that a large image gives more patches than a small one, and one
-    with many synapses more than one with few where rejection prefers them. Equal weights draw from each image equally
-    often.
-    """
+    """How often patches are drawn from each image, relative to the others; 0 is never. Null draws all positions of all
+    images alike: a large image gives more patches than a small one, and, where rejection prefers synapses, one with
+    many synapses more than one with few. Equal weights draw from each image equally often."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -49,10 +45,8 @@ class RejectSamplingConfig:
     size_thres: int = 0
     """A patch that holds fewer foreground voxels than this is rejected with probability `p`; 0 turns rejection off."""
     p: float = 0.0
-    """Probability with which such a patch is rejected and another one drawn, of all volumes; 0 turns rejection off.
-
-    With 1, a volume without any patch of `size_thres` is never drawn.
-    """
+    """Probability of rejecting such a patch and drawing another one from all volumes; 0 turns rejection off. With 1, a
+    volume that has no patch with `size_thres` foreground voxels is never drawn."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -64,7 +58,8 @@ class DataloaderConfig:
     batch_size: int = 4
     """Patches in one batch, on each GPU."""
     max_val_patches: int | None = None
-    """Validation patches, spread evenly over the annotated parts of the validation volumes; null covers them once."""
+    """Largest number of validation patches, spread evenly over the annotated parts of the validation volumes; null
+    covers them once."""
     reject_sampling: RejectSamplingConfig = field(default_factory=RejectSamplingConfig)
     use_preloaded_cache_train: bool = True
     """Hold the training volumes in memory (once, whatever the number of workers); false reads patches from disk."""
@@ -81,7 +76,7 @@ class ImageTransformConfig:
     clip_percentile_low: float = 0.0
     """Share of the volume's voxels that are darker than `low`, in [0, 1]."""
     clip_percentile_high: float = 1.0
-    """Share of the volume's voxels that are not brighter than `high`, in [0, 1]."""
+    """Share of the volume's voxels that are no brighter than `high`, in [0, 1]."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -89,9 +84,9 @@ class DataTransformConfig:
     """`data.data_transform`: what lies beyond a volume's border."""
 
     pad_size: tuple[int, int, int] = (0, 0, 0)
-    """Voxels added on either side along (z, y, x); a prediction has the shape of its volume all the same."""
+    """Voxels added on either side along (z, y, x). A prediction still has the shape of its volume."""
     pad_mode: Literal["reflect", "replicate", "constant"] = "reflect"
-    """How they are filled; "constant" is black."""
+    """How the added voxels are filled; "constant" is black."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -101,7 +96,7 @@ class TargetConfig:
     type: str = "cleft"
     """A name in `data.targets.TARGETS`."""
     kwargs: dict[str, Any] = field(default_factory=dict)
-    """Arguments of the target, by name: `exclusive` of "polarity"."""
+    """Arguments of the target, by name, such as `exclusive` of "polarity"."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -112,8 +107,8 @@ class DataConfig:
     val: VolumesConfig = field(default_factory=VolumesConfig)
     test: VolumesConfig = field(default_factory=VolumesConfig)
     allow_other_resolution: bool = False
-    """Whether volumes may differ in voxel size, from each other or from those that the checkpoint learnt at, by more
-    than 15 % along an axis. Such volumes are refused otherwise: clefts have another size there."""
+    """Whether voxel sizes may differ by more than 15 % along an axis, between volumes or from those that the checkpoint
+    was trained on. Otherwise such volumes are refused, because clefts have another size there."""
     target: TargetConfig = field(default_factory=TargetConfig)
     dataloader: DataloaderConfig = field(default_factory=DataloaderConfig)
     image_transform: ImageTransformConfig = field(default_factory=ImageTransformConfig)

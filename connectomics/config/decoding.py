@@ -8,11 +8,11 @@ class TuningConfig:
     """`decoding.tuning`: what `--mode tune` tries on the validation volumes, and what decides."""
 
     thresholds: tuple[float, float, float] = (0.01, 0.99, 0.01)
-    """The first and the last threshold, and the step between two."""
+    """First threshold, last threshold and step."""
     min_sizes: list[int] = field(default_factory=lambda: [0, 100, 400])
-    """Each is tried as `decoding.min_size` with every threshold, in voxels."""
+    """Values of `decoding.min_size` that are tried with every threshold, in voxels."""
     metric: str = "cremi_distance"
-    """The score, of the mean over the volumes, that decides: a name in `metrics.METRICS`."""
+    """Name in `metrics.METRICS` of the score that decides, as a mean over the volumes."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -22,12 +22,12 @@ class DecodingConfig:
     name: str = "threshold"
     """A name in `decoding.DECODERS`."""
     threshold: float = 0.5
-    """A voxel whose probability is at least this belongs to a cleft, in (0, 1)."""
+    """Probability from which on a voxel belongs to a cleft, in (0, 1)."""
     min_size: int = 0
-    """Voxels that an object has at least; 0 keeps all, and finds clefts in volumes that are larger than the memory."""
+    """Least number of voxels of an object. 0 keeps all objects, and lets volumes larger than memory be decoded."""
     dilation: tuple[int, int, int] = (1, 5, 5)
     """Extent along (z, y, x), in voxels, odd, of the box by which a synapse with two sides grows before its parts are
-    joined: [1, 5, 5] bridges gaps of 4 pixels in the section plane. The sides themselves stay as they are."""
+    joined: [1, 5, 5] bridges gaps of 4 pixels in the section plane. The sides themselves stay unchanged."""
     tuning: TuningConfig = field(default_factory=TuningConfig)
 
 
@@ -36,18 +36,19 @@ class EvaluationConfig:
     """`evaluation`: which numbers test mode computes."""
 
     enabled: bool = True
-    """False for volumes without labels."""
+    """Whether results are scored; false for volumes without labels."""
     metrics: list[str] = field(default_factory=lambda: ["cremi_distance", "jaccard"])
     """Names in `metrics.METRICS`."""
     report: bool = True
-    """Write `report.html`, a page with the scores, the sections and the mistakes; needs `inference.save_results`."""
+    """Write `report.html`, a page with the scores, the sections and the mistakes; this needs
+    `inference.save_results`."""
     synapses: bool = True
-    """Write `test_<image>_synapses.csv`, one row an object, also of volumes without labels; needs
-    `inference.save_results`, and the labels of a volume in memory, some ten bytes a voxel."""
+    """Write `test_<image>_synapses.csv`, one row per object, also for volumes without labels. This needs
+    `inference.save_results`, and holds the labels of a volume in memory, about ten bytes per voxel."""
     min_iou: float = 0.5
     """A predicted and an annotated synapse are the same one if their intersection over union is at least this."""
     max_distance_nm: float | None = None
     """Two synapses are also the same one if their centres lie no farther apart than this, in nm; null goes by overlap
-    alone."""
+    only."""
     connectivity: int = 26
     """Voxels of one synapse share a face (6), an edge (18) or a corner (26)."""

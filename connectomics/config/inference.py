@@ -11,7 +11,7 @@ class WindowConfig:
     window_size: tuple[int, int, int] | None = None
     """Extent along (z, y, x), in voxels; null is the training patch, `data.dataloader.patch_size`."""
     sw_batch_size: int = 4
-    """Windows that go through the network together."""
+    """How many windows go through the network together."""
     overlap: float = 0.5
     """Share of a window that its neighbour covers too, in [0, 1)."""
     blending: str = "bump"
@@ -21,7 +21,7 @@ class WindowConfig:
     whole_plane: bool | None = None
     """Let windows span the whole plane, as deep as `window_size`; null is what `inference.preset` says."""
     max_voxels: int = 32_000_000
-    """Size of the largest window of `whole_plane`; a larger plane is cut into as few windows as it takes."""
+    """Size of the largest window of `whole_plane`, in voxels; a larger plane is cut into as few windows as possible."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -52,10 +52,10 @@ class TestTimeAugmentationConfig:
     rotation90_axes: list[int] = field(default_factory=list)
     """[1, 2] adds each view turned by 90, 180 and 270 degrees in the section plane; [] turns none."""
     views_per_window: int | None = None
-    """How many of the views each window sees; windows beside each other see others. Null is what `inference.preset`
+    """How many of the views each window sees; neighbouring windows see different ones. Null is what `inference.preset`
     says."""
     ensemble_mode: Literal["mean", "min", "max"] = "mean"
-    """How the probabilities of the views are joined."""
+    """How the probabilities of the views are combined."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -69,16 +69,17 @@ class InferenceConfig:
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "bf16-mixed"
     """Arithmetic of the network."""
     compile: bool = False
-    """Let `torch.compile` fuse the network; it takes a minute before the first window, and a C++ compiler on a CPU."""
+    """Let `torch.compile` fuse the network. This takes a minute before the first window, and needs a C++ compiler on a
+    CPU."""
     window: WindowConfig = field(default_factory=WindowConfig)
     model: InferenceModelConfig = field(default_factory=InferenceModelConfig)
     test_time_augmentation: TestTimeAugmentationConfig = field(default_factory=TestTimeAugmentationConfig)
     block_size: tuple[int, int] | None = None
-    """Extent along (y, x), in voxels, of the blocks in which a plane is predicted that is too large for the memory:
-    multiples of 250, the chunks of the saved file. Null is whole planes."""
+    """Extent along (y, x), in voxels, of the blocks that a plane too large for memory is predicted in: multiples of
+    250, the chunks of the saved file. Null predicts whole planes."""
     save_results: bool = True
-    """Write the prediction and the mask; false only measures."""
+    """Write the prediction and the mask; false only scores."""
     save_dtype: Literal["float32", "float16", "uint8"] = "float32"
     """Type of the saved probabilities; uint8 is scaled by 255 and says so in its attribute `scale`."""
     save_backend: Literal["h5", "zarr"] = "h5"
-    """HDF5, or Zarr 3."""
+    """Format of the saved files: HDF5, or Zarr 3."""

@@ -18,22 +18,22 @@ class RSUNetConfig:
     """`model.rsunet`: the residual symmetric U-Net (Lee et al. 2017)."""
 
     input_pooling: tuple[int, int, int] = (1, 1, 1)
-    """The network works on means over blocks of so many voxels along (z, y, x), and its logits are interpolated back:
+    """The network works on means over blocks of this many voxels along (z, y, x), and its logits are interpolated back:
     (1, 2, 2) costs a quarter, sees twice as far, and blurs what is finer than two pixels."""
     filters: list[int] = field(default_factory=lambda: [32, 64, 96, 128, 160])
     """Channels of each level, finest first; their number is the depth of the network."""
     down_factors: list[tuple[int, int, int]] = field(default_factory=lambda: [(1, 2, 2)] * 4)
-    """Pooling along (z, y, x) between one level and the next: one triple fewer than `filters`."""
+    """Pooling along (z, y, x) between one level and the next; one triple fewer than `filters`."""
     depth_2d: int = 1
     """How many of the finest levels use `kernel_2d`; the others use 3 x 3 x 3."""
     kernel_2d: tuple[int, int, int] = (1, 3, 3)
-    """Kernel of those finest levels, along (z, y, x), in voxels; odd."""
+    """Kernel of the `depth_2d` finest levels along (z, y, x), in voxels; odd."""
     norm: Literal["batch", "group", "instance", "none"] = "batch"
     """Normalisation before each activation."""
     activation: Literal["elu", "relu", "leakyrelu", "prelu"] = "elu"
     """Non-linearity after each normalisation."""
     num_groups: int = 8
-    """Groups of `norm: group`; each of `filters` must be a multiple of it."""
+    """Number of groups of `norm: group`; each of `filters` must be a multiple of it."""
 
     @property
     def total_factor(self) -> tuple[int, int, int]:
@@ -77,11 +77,11 @@ class ModelConfig:
 
     arch: ArchConfig = field(default_factory=ArchConfig)
     in_channels: int = 1
-    """Channels of the image."""
+    """Number of channels of the image."""
     out_channels: int = 1
-    """Channels of the prediction; the target must have as many, unless slices say otherwise."""
+    """Channels of the prediction; the target must have the same number, unless slices say otherwise."""
     memory_format: Literal["channels_last_3d", "contiguous"] = "channels_last_3d"
-    """Order of a tensor in memory; `benchmarks/README.md` has what each costs."""
+    """Order of a tensor in memory; `benchmarks/README.md` says what each costs."""
     rsunet: RSUNetConfig = field(default_factory=RSUNetConfig)
     loss: LossConfig = field(default_factory=LossConfig)
 

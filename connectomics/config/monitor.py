@@ -13,13 +13,13 @@ class CheckpointConfig:
     mode: Literal["min", "max"] = "min"
     """Whether small or large numbers are good."""
     save_top_k: int = 3
-    """So many of the best stay; -1 keeps all, 0 none."""
+    """How many of the best checkpoints are kept; -1 keeps all, 0 none."""
     save_every_n_epochs: int = 10
-    """How often a checkpoint competes for the best."""
+    """Epochs between two checkpoints that compete for the best."""
     save_last: bool = True
     """Write `last.ckpt` after every epoch, and after the last step."""
     checkpoint_filename: str = "epoch={epoch:04d}-step={step:06d}-loss={train_loss_total_epoch:.4f}"
-    """Name of a checkpoint; a logged number stands in braces."""
+    """Name of a checkpoint, with logged numbers in braces."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -27,9 +27,9 @@ class ScalarsConfig:
     """`monitor.logging.scalar`."""
 
     loss_every_n_steps: int = 10
-    """How often losses and the learning rate go to TensorBoard, in optimizer steps."""
+    """Optimizer steps between two entries of losses and learning rate in TensorBoard."""
     max_cremi_patches: int = 64
-    """Validation patches, evenly spread, on which the CREMI distance is measured; 0 measures none."""
+    """How many validation patches, evenly spread, the CREMI distance is measured on; 0 measures none."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -37,11 +37,11 @@ class ImagesConfig:
     """`monitor.logging.images`: raw, target and probability side by side, in TensorBoard."""
 
     max_images: int = 8
-    """Validation patches that are shown; 0 is none. They are the same ones every time."""
+    """How many validation patches are shown, always the same ones; 0 shows none."""
     num_slices: int = 9
-    """Sections shown of each, evenly spread over its depth."""
+    """How many sections of each patch are shown, evenly spread over its depth."""
     log_every_n_epochs: int = 1
-    """How often they are written."""
+    """Epochs between two sets of pictures."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -62,9 +62,9 @@ class EarlyStoppingConfig:
     mode: Literal["min", "max"] = "min"
     """Whether small or large numbers are good."""
     patience: int = 20
-    """Epochs without improvement that are waited for."""
+    """How many epochs without improvement end the training."""
     min_delta: float = 0.0
-    """A smaller change is no improvement."""
+    """Smallest change that counts as an improvement."""
 
 
 @dataclass(kw_only=True, slots=True)

@@ -13,7 +13,7 @@ class OptimizerConfig:
     lr: float = 1e-3
     """Learning rate at the first step."""
     eps: float = 1e-8
-    """Added to the denominator of a step by optimizers that divide by a running mean."""
+    """Number added to the denominator of a step, for optimizers that divide by a running mean."""
     betas: tuple[float, float] = (0.9, 0.999)
     """Decay of the running means of the gradient and of its square, for optimizers that keep them."""
     weight_decay: float = 0.01
@@ -27,7 +27,7 @@ class SchedulerParamsConfig:
     """`optimization.scheduler.params`."""
 
     t_max: int | None = None
-    """Steps (or epochs, see `interval`) until the learning rate has come down to `min_lr`; null is all of them."""
+    """Steps (or epochs, see `interval`) until the learning rate has fallen to `min_lr`; null is the whole training."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -37,7 +37,7 @@ class SchedulerConfig:
     name: str = "CosineAnnealingLR"
     """A name in `training.optimizers.SCHEDULERS`."""
     min_lr: float = 1e-5
-    """Learning rate at the end."""
+    """Learning rate at the end of the training."""
     interval: Literal["step", "epoch"] = "step"
     """How often the learning rate changes."""
     params: SchedulerParamsConfig = field(default_factory=SchedulerParamsConfig)
@@ -49,10 +49,10 @@ class EMAConfig:
 
     enabled: bool = True
     decay: float = 0.999
-    """Share of the average that each step keeps, in [0, 1). It reaches back about 1 / (1 - decay) steps, which should
-    be a small part of the run: weights from when the learning rate was high do not fit those from its end."""
+    """Share of the average that each step keeps, in [0, 1). The average reaches back about 1 / (1 - decay) steps, which
+    should be a small part of the run: weights from when the learning rate was high do not fit those from its end."""
     warmup_steps: int = 500
-    """For so many steps the average is a copy of the weights."""
+    """Number of steps at the beginning in which the average is a copy of the weights."""
     validate_with_ema: bool = True
     """Validate with the average instead of the latest weights."""
 
@@ -68,13 +68,13 @@ class OptimizationConfig:
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "bf16-mixed"
     """Arithmetic of the network; the weights stay in float32."""
     gradient_clip_val: float = 1.0
-    """Largest norm of the gradient; 0 is off."""
+    """Largest norm of the gradient; 0 does not clip."""
     accumulate_grad_batches: int = 1
-    """Batches that make one optimizer step."""
+    """Number of batches in one optimizer step."""
     max_skipped_steps: int = 20
-    """A step whose loss or gradient is not finite is skipped; after so many in a row the training stops."""
+    """A step whose loss or gradient is not finite is skipped; the training ends after this many in a row."""
     deterministic: bool = False
-    """Take only algorithms that give the same bits every time; slower on a GPU."""
+    """Use only algorithms that give the same bits every time; slower on a GPU."""
     benchmark: bool = True
     """Let cuDNN try its algorithms and keep the fastest."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)

@@ -13,7 +13,7 @@ from hydra.errors import HydraException
 from connectomics.errors import ConfigError
 
 Assignment = tuple[list[str], Any]
-"""The segments of a dotted key, and the value it is given."""
+"""The segments of a dotted key, and the value assigned to it."""
 
 
 def parse_overrides(texts: Sequence[str]) -> list[Assignment]:

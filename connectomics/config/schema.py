@@ -19,7 +19,7 @@ class Config:
     """Every setting of one mode, folded, typed and checked: plain attributes, nothing to look up."""
 
     experiment_name: str = "experiment"
-    """Names the folder of the runs."""
+    """Name of the folder of the runs, and title of their results."""
     save_path: str | None = None
     """Folder of the runs; null is `outputs/<experiment_name>`."""
     system: SystemConfig = field(default_factory=SystemConfig)

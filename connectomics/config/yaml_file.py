@@ -16,13 +16,13 @@ from connectomics.lookup import suggest
 Tree = dict[str, Any]
 
 MOST_BYTES = 2**20
-"""Largest size of a file of settings."""
+"""Largest size of a settings file."""
 
 MOST_NODES = 50_000
-"""Most keys and values of a file, those that aliases repeat counted each time."""
+"""Largest number of keys and values in a file; those that an alias repeats count each time."""
 
 DEEPEST = 40
-"""How many sections and lists may lie within each other."""
+"""How deep sections and lists may be nested."""
 
 LONGEST_NUMBER = 400
 """Most characters of a scalar that could be a number; Python refuses to read much longer ones."""

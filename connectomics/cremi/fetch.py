@@ -33,7 +33,7 @@ class Fetched:
     sha256: str
     was_there: bool
     recorded: bool
-    """Whether its digest was not known before."""
+    """Whether the digest was recorded now, because none was known before."""
 
 
 def fetch(

@@ -22,7 +22,7 @@ CLEFTS = "volumes/labels/clefts"
 LABELLED_SHAPE: ZYX = (125, 1250, 1250)
 PADDED_SHAPE: ZYX = (200, 3072, 3072)
 PADDED_START: ZYX = (37, 911, 911)
-"""Where the labelled box of a padded volume begins; a training volume's own `offset` says it again."""
+"""Where the labelled box of a padded volume begins, as the `offset` of a training volume confirms."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,9 +33,9 @@ class Sample:
     clefts: VolumeSource | None
     """The labels of the box; None in a test volume."""
     box: Box
-    """The voxels of the raw that are labelled, or that a submission is to label."""
+    """The voxels of the raw volume that are labelled, or that a submission must label."""
     notes: tuple[str, ...] = ()
-    """What was guessed when the file was opened; a line each."""
+    """What was guessed when the file was opened, one line for each guess."""
 
 
 def open_sample(location: str, box: Box | None = None, spacing_nm: Spacing | None = None) -> Sample:

@@ -21,10 +21,10 @@ from connectomics.volumes.source import VolumeSource
 from connectomics.volumes.write import VolumeWriter
 
 ZERO_ID = OUTSIDE - 1
-"""What the cleft of id 0, which a challenge file may hold, is called where 0 is the background."""
+"""New id of a cleft that has the id 0 in a challenge file, where 0 becomes the background."""
 
 OnSection = Callable[[int, Stack, NDArray], None]
-"""Told the number of a section as imaged, the stack as imaged, and the aligned section that was written."""
+"""Called with the number of a section as imaged, the stack as imaged, and the aligned section that was written."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,15 +32,15 @@ class Preparation:
     """How a volume is aligned, and which part of it is written."""
 
     table: ShiftTable
-    """Shifts of every section as imaged."""
+    """The shifts of all sections as imaged."""
     box: Box
-    """The labelled voxels, of the volume as imaged."""
+    """The labelled voxels of the volume as imaged."""
     origin: ZYX
-    """Voxel of the aligned stack, counted as those of the volume as imaged, that is the first one written."""
+    """Voxel of the aligned stack that is written first, in the coordinates of the volume as imaged."""
     shape: ZYX
-    """Extent of what is written."""
+    """Extent of the written volume along (z, y, x), in voxels."""
     source: str
-    """Name of the file it was made from."""
+    """Name of the file that the volume was made from."""
 
     @classmethod
     def around(cls, table: ShiftTable, sample: Sample, margin: ZYX, source: str) -> Preparation:

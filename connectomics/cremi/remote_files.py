@@ -15,13 +15,13 @@ class RemoteFile:
 
     name: str
     base: str
-    """What the name is appended to."""
+    """Address that the name is appended to."""
     sha256: str | None = None
-    """Digest that it must have; None where none is known."""
+    """Digest that the file must have; None where none is known."""
     folder: str | None = None
-    """Folder that an archive is unpacked into; None for a file that is none."""
+    """Folder that an archive is unpacked into; None for a file that is not an archive."""
     wanted: tuple[str, ...] = ()
-    """Which files of an archive are put there, under these last parts of their names, wherever in it they lie."""
+    """Patterns of the files of an archive that are unpacked: the last parts of their names, wherever they lie in it."""
 
 
 _DIGESTS = {
@@ -43,7 +43,7 @@ FILES: Mapping[str, RemoteFile] = {
         "jwr15_synapse.zip", RHOANA, folder="jwr15", wanted=("vol*/im_*.h5", "vol*/syn_*.h5")
     ),
 }
-"""Every file that is known."""
+"""Every known file, by name."""
 
 SETS: Mapping[str, tuple[str, ...]] = {
     "train": tuple(f"sample_{sample}_padded_20160501.hdf" for sample in "ABC"),

@@ -26,9 +26,9 @@ class Submitted:
 
     shape: ZYX
     clefts: int
-    """Different ids."""
+    """How many different ids there are."""
     voxels: int
-    """In clefts."""
+    """How many voxels lie in clefts."""
 
 
 def write_submission(

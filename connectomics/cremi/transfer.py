@@ -18,10 +18,10 @@ PIECE = 2**18
 """Bytes that are written at a time."""
 
 ATTEMPTS = 5
-"""In a row that may bring nothing new."""
+"""How many attempts in a row may bring nothing new."""
 
 TIMEOUT_S = (10.0, 60.0)
-"""For a connection, and for the next bytes of one."""
+"""Longest wait, in seconds, for a connection and for the next bytes of one."""
 
 AGAIN = "give the same command again to go on from there"
 

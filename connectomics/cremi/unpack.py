@@ -17,7 +17,7 @@ from connectomics.errors import DownloadError
 from connectomics.files import flush, write_whole
 
 KINDS = ("im", "syn", "mask")
-"""Image, label and mask of a volume begin with these."""
+"""How the names of the image, label and mask of a volume begin."""
 
 PIECE = 2**20
 """Bytes that are read at a time."""
@@ -29,11 +29,11 @@ class Unpacked:
 
     written: list[Path]
     kept: list[Path]
-    """Files that were there and are not those of the archive; all of such a volume was left as it is."""
+    """Files that were there and differ from those of the archive; the whole volume was left as it is."""
     same: int
-    """Files that were there already, byte for byte."""
+    """How many files were there already, byte for byte."""
     others: int
-    """Files of the archive that nobody wanted."""
+    """How many files of the archive were not wanted."""
 
 
 def unpack(archive: Path, folder: Path, wanted: Sequence[str]) -> Unpacked:

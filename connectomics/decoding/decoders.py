@@ -18,7 +18,7 @@ Probability = npt.NDArray[np.float32]
 """Probabilities, (C, Z, Y, X)."""
 
 Labels = npt.NDArray[np.unsignedinteger]
-"""What was found, (Z, Y, X): 0 for the background, else 1 or an id."""
+"""What was found, (Z, Y, X): 0 for the background, otherwise 1 or an id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Decoder:
     decode: Callable[[Probability, DecodingConfig], Labels]
     """Returns labels (Z, Y, X) of type `dtype` for probabilities (C, Z, Y, X)."""
     channels: tuple[str, ...]
-    """Names of the channels that it reads, in their order."""
+    """Names of the channels that the decoder reads, in order."""
     dtype: type[np.unsignedinteger]
     """Type of the labels."""
     content: str
@@ -38,14 +38,14 @@ class Decoder:
     foreground: Callable[[Probability], npt.NDArray[np.float32]]
     """Returns for (C, Z, Y, X) the probability that a voxel belongs to any object, (Z, Y, X)."""
     by_section: Callable[[DecodingConfig], bool] = lambda config: False
-    """Whether each section can be decoded by itself; otherwise the decoder is given the whole volume."""
+    """Whether each section can be decoded on its own; otherwise the decoder is given the whole volume."""
     by_threshold: bool = False
-    """Whether the labels are 1 where `foreground` reaches the threshold, in components of the minimum size or more; all
-    thresholds can then be scored at once."""
+    """Whether the labels are 1 where `foreground` reaches the threshold, in components of at least the minimum size;
+    then all thresholds can be scored at once."""
     table: str = "clefts"
-    """Which table lists the objects, one a row: a name in `reports.object_table.TABLES`."""
+    """Name in `reports.object_table.TABLES` of the table that lists the objects, one per row."""
     classes: tuple[str, ...] = ()
-    """Names of the parts of an object: object k has the ids n (k - 1) + 1 to n k, one for each of n parts."""
+    """Names of the parts of an object; with n parts, object k has the ids n (k - 1) + 1 to n k."""
     annotated: Callable[[Labels, DecodingConfig], Labels] = lambda ids, config: ids
     """Returns the ids of an annotation (Z, Y, X) as this decoder would number them."""
 
@@ -66,7 +66,7 @@ _SIDED: Mapping[str, Any] = {
     "classes": ("pre", "post"),
     "annotated": lambda ids, config: number_annotated(ids, config.dilation),
 }
-"""What all decoders of synapses with two sides have in common."""
+"""What all decoders for synapses with two sides have in common."""
 
 DECODERS: Mapping[str, Decoder] = {
     "threshold": Decoder(

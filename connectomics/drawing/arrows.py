@@ -5,10 +5,10 @@ from __future__ import annotations
 from math import cos, hypot, pi, sin
 
 STRETCH = 2.5
-"""How much longer an arrow is than the distance between the middles of the two parts, so that it reaches past both."""
+"""How much longer an arrow is than the distance between the centres of the two parts, so that it reaches past both."""
 
 SHORTEST, LONGEST = 12.0, 60.0
-"""Least and greatest length of an arrow, in voxels."""
+"""Shortest and longest length of an arrow, in voxels."""
 
 _HEAD = 0.4
 _HEAD_ANGLE = pi / 6

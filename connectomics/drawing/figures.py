@@ -22,8 +22,8 @@ ARROW_COLOR = (255, 255, 255)
 TINT = 0.3
 """Share of a part's colour in a picture."""
 CHANNEL_COLORS = ((255, 50, 220), (0, 225, 255), (255, 200, 0))
-"""Colours of the channels of a target that has several, in their order: pre is magenta, post cyan, as the field draws
-them."""
+"""Colours of the channels of a target that has several, in order: pre is magenta, post cyan, as is usual in the
+field."""
 GAP = 4
 
 

@@ -21,9 +21,9 @@ class Activation:
     """What becomes of the logits of some channels."""
 
     function: Callable[[Tensor], Tensor]
-    """From (B, C, Z, Y, X) to values of the same shape."""
+    """Maps (B, C, Z, Y, X) to values of the same shape."""
     is_probability: bool
-    """Whether these lie within [0, 1]."""
+    """Whether the values lie within [0, 1]."""
 
 
 ACTIVATIONS: Mapping[str, Activation] = {
@@ -31,7 +31,7 @@ ACTIVATIONS: Mapping[str, Activation] = {
     "softmax": Activation(lambda logits: torch.softmax(logits, dim=1), is_probability=True),
     "none": Activation(lambda logits: logits, is_probability=False),
 }
-"""`inference.model.channel_activations[].activation` to the function; softmax is over the channels of its entry."""
+"""`inference.model.channel_activations[].activation` to the function; softmax runs over the channels of its entry."""
 
 KEY = "inference.model.channel_activations"
 

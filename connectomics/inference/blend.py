@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 Profile = Callable[[int], npt.NDArray[np.float64]]
-"""From the size of a window along one axis to the logarithm of each position's weight, up to a constant."""
+"""Maps the size of a window along one axis to the logarithm of the weight at each position, up to a constant."""
 
 
 def _bump(size: int) -> npt.NDArray[np.float64]:

@@ -19,11 +19,11 @@ from connectomics.volumes.source import VolumeSource
 from connectomics.volumes.state import state_of_files
 
 PREDICTION_VERSION = 1
-"""Version of the code that predicts, raised by hand when the same weights, settings and image give other numbers: a
-test holds it to those of a small prediction."""
+"""Version of the code that predicts. It is raised by hand when the same weights, settings and image give other numbers;
+a test compares it with those of a small prediction."""
 
 NO_DIFFERENCE = ("save_results", "save_backend", "save_dtype", "compile", "use_ema")
-"""Settings of `inference` that change no number, or that the weights and the file's layout tell already."""
+"""Settings of `inference` that change no number, or that the weights and the file's layout already state."""
 
 
 def concerning(config: Config, network: Mapping[str, Any]) -> dict[str, Any]:

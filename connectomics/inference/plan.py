@@ -29,19 +29,19 @@ class InferencePlan:
     whole_plane: bool
     """Whether windows are widened until they span the section plane."""
     max_voxels: int
-    """Size that a widened window may have at most."""
+    """Largest size of a widened window, in voxels."""
     factor: ZYX
-    """What the network needs an extent along (z, y, x) to be divisible by."""
+    """What an extent must be divisible by for the network, along (z, y, x)."""
     pad: ZYX
     """Voxels added on either side of a volume."""
     pad_mode: PadMode
-    """How they are filled."""
+    """How the added voxels are filled."""
     beyond: PadMode
-    """What a window sees that is larger than the padded volume."""
+    """What a window that is larger than the padded volume shows beyond it."""
     block: tuple[int, int] | None
-    """Extent along (y, x) of the blocks in which a plane is predicted that is too large for the memory."""
+    """Extent along (y, x) of the blocks that a plane too large for memory is predicted in."""
     batch: int
-    """Views of windows that go through the network together."""
+    """How many views of windows go through the network together."""
     views: tuple[tuple[View, ...], ...]
     """Groups of views; each window sees one of them."""
     ensemble: Literal["mean", "min", "max"]

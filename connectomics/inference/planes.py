@@ -7,7 +7,7 @@ from math import ceil, prod
 from connectomics.geometry import ZYX
 
 WIDEST_SEAM = 64
-"""By how many voxels two windows overlap in a plane that has to be cut; half of a small window, if that is less."""
+"""By how many voxels two windows overlap where a plane has to be cut, or half of the window if that is less."""
 
 
 def widen_window(window: ZYX, plane: tuple[int, int], factor: tuple[int, int], max_voxels: int) -> ZYX:

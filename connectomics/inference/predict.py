@@ -24,10 +24,10 @@ from connectomics.volumes.sections import Sections, cut_plane
 from connectomics.volumes.source import VolumeSource
 
 OnProgress = Callable[[int, int], None]
-"""Called with the windows that are done, and those there are; from the thread that computes them."""
+"""Called with the number of windows that are done and the number of all windows, from the thread that computes them."""
 
 OnNotice = Callable[[str], None]
-"""Called with a sentence that the user should read; from the thread that computes."""
+"""Called with a sentence for the user, from the thread that computes."""
 
 
 def predict_volume(

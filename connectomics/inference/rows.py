@@ -19,7 +19,7 @@ from connectomics.inference.views import Ensemble, View
 from connectomics.inference.window_grid import AxisWindows, WindowGrid
 
 Forward = Callable[[Tensor], Tensor]
-"""The network: windows (B, C, Z, Y, X), float32 in [0, 1] on its device, to logits (B, O, Z, Y, X)."""
+"""The network: maps windows (B, C, Z, Y, X), float32 in [0, 1] on its device, to logits (B, O, Z, Y, X)."""
 
 
 @final
@@ -29,7 +29,8 @@ class Lane:
     def __init__(self, forward: Forward, device: torch.device) -> None:
         self.forward, self.device = forward, device
         self.batch: int | None = None
-        """How many views of windows the memory takes at a time, once it took fewer than asked; None before."""
+        """How many views of windows fit into the memory at a time, once fewer fitted than asked for; None before
+        that."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ class SavedType:
 
     dtype: np.dtype
     scale: float
-    """What a 1 is stored as; the attribute `scale` of the dataset."""
+    """What a probability of 1 is stored as; the attribute `scale` of the dataset."""
 
     def store(self, voxels: npt.NDArray[np.float32]) -> npt.NDArray:
         """Return predictions in the type that is saved.
@@ -57,7 +57,7 @@ SAVED_TYPES: Mapping[str, SavedType] = {
     "float16": SavedType(np.dtype(np.float16), 1.0),
     "uint8": SavedType(np.dtype(np.uint8), 255.0),
 }
-"""`inference.save_dtype` to how numbers lie in the file."""
+"""`inference.save_dtype` to how numbers are stored in the file."""
 
 
 def predict_into(

@@ -20,7 +20,7 @@ Share = Callable[[], npt.NDArray[np.float32]]
 """Waits until a row's share of its sections has arrived on the host, and returns it, (C, n, Y, X)."""
 
 TENSOR_TYPES = {"u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f2", "f4", "f8"}
-"""Types of voxels, as `numpy.dtype.str` ends, that torch has too."""
+"""Voxel types that torch has as well, by the end of `numpy.dtype.str`."""
 
 
 def read_slabs(

@@ -86,7 +86,7 @@ def _keep_larger(total: Tensor, prediction: Tensor) -> None:
 
 
 ENSEMBLES: Mapping[str, Callable[[Tensor, Tensor], None]] = {"mean": _add, "min": _keep_smaller, "max": _keep_larger}
-"""`inference.test_time_augmentation.ensemble_mode` to what takes one more view into those joined so far."""
+"""`inference.test_time_augmentation.ensemble_mode` to what adds one more view to those combined so far."""
 
 
 @final

@@ -21,7 +21,8 @@ class AxisWindows:
     starts: tuple[int, ...]
     """First position of each window, ascending."""
     weights: npt.NDArray[np.float32]
-    """What each window counts, (windows, size); at every position the covering windows sum to one."""
+    """Weight of each window at each of its positions, (windows, size); the weights of all windows at a position sum to
+    one."""
 
     def touching(self, start: int, stop: int) -> range:
         """Return the numbers of the windows that cover any position from `start` to `stop` (not included)."""

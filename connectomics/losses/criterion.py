@@ -22,7 +22,7 @@ LOSSES: Mapping[str, Callable[..., Loss]] = {
     "NonOverlapLoss": NonOverlapLoss,
     "WeightedBCEWithLogitsLoss": WeightedBCEWithLogitsLoss,
 }
-"""`model.loss.losses[].function` to the loss: (prediction, target, valid) to a scalar."""
+"""`model.loss.losses[].function` to the loss, which maps (prediction, target, valid) to a scalar."""
 
 
 @final

@@ -12,9 +12,9 @@ class Loss(nn.Module, ABC):
     """A number that training makes small; only annotated voxels count in it."""
 
     channels: int | None = None
-    """How many channels it takes; None takes any number."""
+    """How many channels the loss takes; None takes any number."""
     over_voxels: bool = True
-    """Whether it is a mean over the annotated voxels of a batch; else each patch of a batch counts alike."""
+    """Whether the loss is a mean over the annotated voxels of a batch; otherwise each patch of a batch counts alike."""
 
     @abstractmethod
     def forward(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:

@@ -9,7 +9,8 @@ from connectomics.metrics.distance import DistanceCounts, measure_distances
 from connectomics.metrics.pair import MaskPair
 
 FAR_NM = 200.0
-"""A predicted voxel strictly farther than this from every annotated one is a false positive; false negatives alike."""
+"""A predicted voxel strictly farther than this from every annotated one is a false positive; false negatives are
+defined alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +34,13 @@ class CleftDistance:
     """Both directions of the CREMI distance."""
 
     false_positives: DistanceStats
-    """From every predicted voxel, near or far, to the nearest annotated one."""
+    """Distances from every predicted voxel, near or far, to the nearest annotated one."""
     false_negatives: DistanceStats
-    """From every annotated voxel to the nearest predicted one."""
+    """Distances from every annotated voxel to the nearest predicted one."""
     fp_count: int
-    """Predicted voxels that are far from any annotated one."""
+    """How many predicted voxels are far from any annotated one."""
     fn_count: int
-    """Annotated voxels that are far from any predicted one."""
+    """How many annotated voxels are far from any predicted one."""
 
     @property
     def adgt(self) -> float:

@@ -17,11 +17,11 @@ class Synapse:
     """One connected component."""
 
     id: int
-    """Its id in the labelled mask, from 1."""
+    """Id of the component in the labelled mask, from 1."""
     voxels: int
-    """Its size."""
+    """Size of the component, in voxels."""
     centroid_nm: Spacing
-    """Its centre of mass along (z, y, x), from the centre of the volume's first voxel."""
+    """Centre of mass along (z, y, x), in nm from the centre of the volume's first voxel."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,9 +54,9 @@ class PairComponents:
     predicted: Components
     truth: Components
     predicted_ids: NDArray[np.unsignedinteger]
-    """0, or the id of a predicted component, (Z, Y, X)."""
+    """Ids of the predicted components, 0 elsewhere, (Z, Y, X)."""
     truth_ids: NDArray[np.unsignedinteger]
-    """0, or the id of an annotated component, (Z, Y, X)."""
+    """Ids of the annotated components, 0 elsewhere, (Z, Y, X)."""
 
 
 def pair_components(pair: MaskPair, connectivity: int) -> PairComponents:

@@ -23,25 +23,26 @@ from connectomics.metrics.lattice import Lattice, build_lattice
 from connectomics.metrics.pair import Mask
 
 TREE_COST = 150
-"""A voxel that is looked up in the tree takes as long as so many voxels of the transform; measured on one core."""
+"""Looking up one voxel in the tree takes as long as this many voxels of the transform; measured on one core."""
 
 BORDER_COST = 10
-"""A voxel that the tree is built of takes as long as so many voxels of the transform."""
+"""Adding one voxel to the tree takes as long as this many voxels of the transform."""
 
 SAMPLE = 1000
-"""Voxels that a tree is tried on before many are looked up in it."""
+"""How many voxels a tree is tried on before many are looked up in it."""
 
 MOST_SECONDS = 1e-7
-"""A tree that would take longer, for each voxel of the volume, gives way to the transform, which takes a third."""
+"""Longest time for a tree, per voxel of the volume; a slower tree gives way to the transform, which takes a third of
+it."""
 
 LARGEST_FLOAT32 = 2**24
 """Whole numbers up to this one are exact in float32, the type of the transform."""
 
 DROPPED_BITS = 5
-"""Last bits of a float32 that tell no distances apart where these are not whole numbers: one part in 500,000."""
+"""How many of a float32's last bits are ignored where squared distances are not whole numbers: one part in 500,000."""
 
 SMALL = 2_000_000
-"""A box of fewer voxels counts as one of so many: its tree takes a tenth of a second at most."""
+"""A box of fewer voxels counts as one of this many: its tree takes a tenth of a second at most."""
 
 SMALLEST_KEY = int(np.float32(1e-6).view(np.int32)) >> DROPPED_BITS
 

@@ -19,9 +19,9 @@ class MatchRule:
     """When a predicted and an annotated component may be the same synapse: either condition is enough."""
 
     min_iou: float = 0.5
-    """Intersection over union of their voxels, at least; in (0, 1]."""
+    """Least intersection over union of their voxels, in (0, 1]."""
     max_distance_nm: float | None = None
-    """Distance of their centroids, at most; None to go by overlap alone."""
+    """Largest distance of their centroids, in nm; None goes by overlap only."""
     connectivity: int = 26
     """Voxels of one component share a face (6), an edge (18) or a corner (26)."""
 
@@ -38,7 +38,7 @@ class MatchedSynapse:
     annotated: Synapse
     iou: float
     distance_nm: float
-    """Between the centroids."""
+    """Distance between the centroids, in nm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +47,9 @@ class SynapseDetection:
 
     matched: tuple[MatchedSynapse, ...]
     missed: tuple[Synapse, ...]
-    """Annotated, and not predicted."""
+    """Annotated synapses that were not found."""
     invented: tuple[Synapse, ...]
-    """Predicted, and not annotated."""
+    """Predicted synapses that are not annotated."""
 
     @property
     def precision(self) -> float | None:
@@ -77,10 +77,10 @@ class ComponentPairs:
     predicted: NDArray[np.int64]
     truth: NDArray[np.int64]
     shared: NDArray[np.float64]
-    """Voxels that both hold."""
+    """How many voxels both components hold."""
     iou: NDArray[np.float64]
     distance_nm: NDArray[np.float64]
-    """Between the centroids."""
+    """Distance between the centroids, in nm."""
 
     def where(self, chosen: NDArray[np.bool_]) -> ComponentPairs:
         """Return some of the pairs."""

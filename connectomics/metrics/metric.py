@@ -18,23 +18,23 @@ class Metric:
     """One entry of `METRICS`: how a prediction is scored, and how the score is read."""
 
     score: Callable[[LabelPair, MatchRule], Score]
-    """Scores a prediction; the rule says which synapses are the same one. Raises UndefinedError, with the reason, where
-    no number exists."""
+    """Scores a prediction; the rule says when two synapses are the same one. Raises UndefinedError, with the reason,
+    where no number exists."""
     lower_is_better: bool
     """Whether a low score is a good one, as with a distance."""
     unit: str = ""
-    """Unit of its numbers: "nm", or nothing for a share."""
+    """Unit of the score, such as "nm"; empty for a share."""
     parts: Mapping[str, str] = field(default_factory=dict)
-    """Which numbers of a score that is several numbers tables show, with their titles. The first one stands for the
-    score where a single number is wanted. Empty for a score that is one number."""
+    """For a score of several numbers: the ones that tables show, with their titles. The first one represents the score
+    where a single number is wanted. Empty for a score that is one number."""
     curves: tuple[str, ...] = ()
     """Parts that tuning writes, under their own names, and draws beside the score."""
     figure: str = ""
-    """Scores that name the same figure share one where they are drawn over the threshold; "" is a figure of its own."""
+    """Scores with the same figure are drawn together over the threshold; "" is a figure of its own."""
     needs_sides: bool = False
-    """Whether it means something only where the ids of a synapse tell its two sides apart."""
+    """Whether the metric needs ids that tell the two sides of a synapse apart."""
     swept: bool = False
-    """Whether `metrics.sweep` scores all thresholds at once; otherwise tuning scores each setting by itself."""
+    """Whether `metrics.sweep` scores all thresholds at once; otherwise tuning scores each setting on its own."""
 
     def number(self, score: Score | None) -> float | None:
         """Return the one number that stands for a score; None where it is undefined."""

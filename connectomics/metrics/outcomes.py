@@ -20,7 +20,8 @@ class Outcome(StrEnum):
     FOUND = "found"
     """One predicted object on one annotated one, alike in outline: a true positive."""
     POORLY_OUTLINED = "poorly outlined"
-    """One on one, whose outlines agree less than the rule asks: a true positive of detection, shown apart."""
+    """One predicted object on one annotated one, less alike in outline than the rule asks: still a true positive of
+    detection."""
     MERGED = "merged"
     """One predicted object over several annotated ones, all of which count as detected."""
     SPLIT = "split"

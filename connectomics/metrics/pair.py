@@ -14,10 +14,10 @@ from connectomics.errors import VolumeError
 from connectomics.geometry import Spacing
 
 Mask = NDArray[np.bool_]
-"""Voxels that belong to something, bool, (Z, Y, X)."""
+"""Voxels of the foreground, bool, (Z, Y, X)."""
 
 SAME_SPACING = 1e-6
-"""Voxel sizes that differ by less, relatively, are one size that was rounded to float32 on the way."""
+"""Voxel sizes whose relative difference is smaller are the same size, rounded to float32 on the way."""
 
 
 class GridError(VolumeError, ValueError):

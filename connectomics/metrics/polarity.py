@@ -19,7 +19,7 @@ from connectomics.metrics.components import Synapse, measure_components
 from connectomics.metrics.matching import MatchRule, SynapseDetection, match_components
 
 Ids = NDArray[np.unsignedinteger]
-"""0, or 2k - 1 and 2k for the pre- and post-synaptic side of synapse k, (Z, Y, X)."""
+"""Ids 2k - 1 and 2k for the pre- and post-synaptic side of synapse k, 0 elsewhere, (Z, Y, X)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class MatchedSides:
     post_iou: float | None
     """Intersection over union of the post-synaptic sides; None where neither synapse has one."""
     right_way_round: bool
-    """Whether each annotated side shares more voxels with the predicted side of its kind than with the other one."""
+    """Whether each annotated side shares more voxels with the predicted side of its kind than with the other side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class PolarityDetection:
     """Which synapses were found, and how well their sides agree."""
 
     synapses: SynapseDetection
-    """Over their unions; an id is the number k of a synapse."""
+    """Matches of whole synapses, by the union of their sides; an id is the number k of a synapse."""
     sides: tuple[MatchedSides, ...]
     """How well the sides agree in each pair of `synapses.matched`."""
 
@@ -95,11 +95,11 @@ class _Synapses:
     """The synapses of a volume, counted from 0 whatever their numbers are."""
 
     numbers: NDArray[np.uint64]
-    """Their numbers k, ascending, (N,)."""
+    """Numbers k of the synapses, ascending, (N,)."""
     indices: NDArray[np.uint32]
-    """For each voxel, 1 more than the index of its synapse; 0 where there is none. (Z, Y, X)."""
+    """For each voxel, the index of its synapse plus 1, and 0 where there is none, (Z, Y, X)."""
     sizes: NDArray[np.int64]
-    """Voxels of their pre- and post-synaptic sides, (N, 2)."""
+    """Number of voxels of the pre- and post-synaptic side of each synapse, (N, 2)."""
 
     @classmethod
     def of(cls, ids: Ids) -> _Synapses:
@@ -119,7 +119,8 @@ class _SharedSides:
 
     width: int
     keys: NDArray[np.int64]
-    """`predicted side * width + annotated side`, a side being twice its synapse's index, and 1 more if it is post."""
+    """`predicted side * width + annotated side`, where a side is twice the index of its synapse, plus 1 if it is
+    post."""
     counts: NDArray[np.int64]
 
     @classmethod

@@ -20,11 +20,11 @@ class Architecture:
     """One entry of `MODELS`: all in which one network differs from another."""
 
     build: Callable[[ModelConfig], nn.Module]
-    """Builds the network: from images (B, `in_channels`, Z, Y, X) to logits (B, `out_channels`, Z, Y, X)."""
+    """Builds the network, which maps images (B, `in_channels`, Z, Y, X) to logits (B, `out_channels`, Z, Y, X)."""
     total_factor: Callable[[ModelConfig], ZYX] = lambda config: (1, 1, 1)
     """Returns what the extent of an image must be divisible by, along (z, y, x)."""
     settings: str | None = None
-    """Name of its own section of `model`, whose settings shape the weights; None for a network that has none."""
+    """Name of the network's own section of `model`, whose settings shape the weights; None if it has none."""
 
 
 MODELS: Mapping[str, Architecture] = {

@@ -11,7 +11,8 @@ from connectomics.models.layers import Conv
 from connectomics.models.rsunet import ConvBlock, RSUNet, UpBlock
 
 SMALLEST_FACTOR = 1e-3
-"""A batch norm that multiplies a channel by less is left alone where another layer would have to divide by it."""
+"""A batch norm that multiplies a channel by less than this is left alone where another layer would have to divide by
+it."""
 
 
 def fold_batch_norm(network: nn.Module) -> nn.Module:

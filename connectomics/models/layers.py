@@ -18,7 +18,7 @@ NORMS: Mapping[str, Callable[[int, int], nn.Module]] = {
     "instance": lambda channels, groups: nn.InstanceNorm3d(channels, affine=True),
     "none": lambda channels, groups: nn.Identity(),
 }
-"""`model.rsunet.norm` to the layer; arguments are channels and groups (a raw image has too few channels to group)."""
+"""`model.rsunet.norm` to the layer, built from channels and groups (a raw image has too few channels to group)."""
 
 ACTIVATIONS: Mapping[str, Callable[[bool], nn.Module]] = {
     "elu": lambda in_place: nn.ELU(inplace=in_place),
@@ -26,7 +26,7 @@ ACTIVATIONS: Mapping[str, Callable[[bool], nn.Module]] = {
     "leakyrelu": lambda in_place: nn.LeakyReLU(inplace=in_place),
     "prelu": lambda in_place: nn.PReLU(),
 }
-"""`model.rsunet.activation` to the layer; the argument is whether it may write its result over what it is given."""
+"""`model.rsunet.activation` to the layer; the argument says whether it may overwrite its input."""
 
 
 def as_sections(volume: Tensor) -> Tensor | None:

@@ -32,7 +32,7 @@ SPACING_NM: Spacing = (40.0, 8.0, 8.0)
 """Voxel size of every phantom."""
 
 MIN_SHAPE: ZYX = (2, 32, 32)
-"""The smallest phantom; one so small may hold no cleft."""
+"""Shape of the smallest phantom; one so small may hold no cleft."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +42,10 @@ class Phantom:
     image: NDArray[np.uint8]
     """Micrographs, membranes dark."""
     label: NDArray[np.uint64]
-    """Cleft of synapse k is k, counted from 1; background 0."""
+    """Clefts: k for the cleft of synapse k, counted from 1, and 0 for the background."""
     polarity: NDArray[np.uint64]
-    """Sides of synapse k, each 7 pixels deep from the wall between its cells: pre 2k - 1, post 2k; background 0."""
+    """Sides of synapses, each 7 pixels deep from the wall between the cells: 2k - 1 for pre, 2k for post, 0 for the
+    background."""
     spacing_nm: Spacing = SPACING_NM
 
 

@@ -15,7 +15,7 @@ SECTION_PX = 5.0
 
 SITES_PER_CELL = 3
 _STRETCH = 1.6
-"""How much longer the cells are along z than across, so that most membranes stand upright on the sections."""
+"""How much longer the cells are along z than across, so that most membranes are perpendicular to the sections."""
 
 _TILE = (4, 64, 64)
 
@@ -29,9 +29,9 @@ class Cells:
     neighbour: NDArray[np.int32]
     """Number of the cell beyond the nearest membrane."""
     depth: NDArray[np.float32]
-    """Distance to that membrane in three dimensions, in pixels of the section plane."""
+    """Distance to the nearest membrane in three dimensions, in pixels of the section plane."""
     tilt: NDArray[np.float32]
-    """How obliquely it is cut: 0 where it stands upright on the section, 1 where it lies in it."""
+    """How obliquely the membrane is cut: 0 where it is perpendicular to the section, 1 where it lies in it."""
     count: int
     """How many cells there are; a few lie outside the volume."""
 
@@ -41,7 +41,7 @@ class _Sites:
     """Points that attract tissue; a cell owns a row of them, which makes it elongated."""
 
     position: NDArray[np.float32]
-    """(cells, SITES_PER_CELL, 3) as (z, y, x), in pixels."""
+    """Positions along (z, y, x), in pixels, (cells, SITES_PER_CELL, 3)."""
     reach: NDArray[np.float32]
     """Squared head start of each cell in the contest for tissue, (cells, 1), in square pixels."""
 

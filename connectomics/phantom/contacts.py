@@ -11,10 +11,10 @@ from connectomics.geometry import ZYX, Box
 from connectomics.phantom.cells import Cells
 
 _AROUND = (2, 30, 30)
-"""What a contact's box holds beyond the contact itself: room for vesicles."""
+"""Margin of a contact's box around the contact, which leaves room for vesicles."""
 
 SIDE_PX = 7.0
-"""How far the zone of a contact reaches into either cell, in the section plane."""
+"""How far the zone of a contact reaches into either cell in the section plane, in pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +25,10 @@ class Contact:
     centre: ZYX
     """A voxel of the wall, in voxels of the volume."""
     signed: NDArray[np.float32]
-    """Distance to the wall in the section plane, in pixels: positive in one cell, negative in the other, else inf."""
+    """Distance to the wall in the section plane, in pixels: positive in one cell, negative in the other, inf
+    elsewhere."""
     zone: NDArray[np.bool_]
-    """The patch, to `SIDE_PX` from the wall on both sides."""
+    """Voxels of the contact, up to `SIDE_PX` from the wall on both sides."""
     radius: tuple[float, float]
     """Half the extent along z, in sections, and in the section plane, in pixels."""
 

@@ -9,7 +9,7 @@ from connectomics.phantom.cells import SECTION_PX, Cells
 from connectomics.phantom.noise import smooth_noise
 
 DRIFT_PX = 3
-"""Largest shift of a section against the tissue, in pixels."""
+"""Largest shift of a section relative to the tissue, in pixels."""
 
 _MEMBRANE = 52.0
 

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from connectomics.geometry import ZYX
 
 _SPLINE_VARIANCE = 151 / 315
-"""Mean square sum of the cubic B-spline weights at a point: the variance that one axis leaves of white noise."""
+"""Mean sum of the squared cubic B-spline weights at a point: the variance that interpolation along one axis leaves of
+white noise."""
 
 
 def smooth_noise(rng: np.random.Generator, shape: ZYX, scale: Sequence[float]) -> NDArray[np.float32]:

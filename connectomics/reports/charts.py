@@ -12,7 +12,7 @@ WIDTH, HEIGHT = 520, 300
 LEFT, RIGHT, TOP, BOTTOM = 52, 96, 14, 42
 TICKS = 5
 LABEL_PX = 15
-"""Least distance of two labels."""
+"""Least distance between two labels, in pixels."""
 
 
 def draw_curves(title: str, curves: Curves, used: float | None = None) -> str:

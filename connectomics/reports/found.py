@@ -16,7 +16,7 @@ from connectomics.metrics.matching import MatchRule
 from connectomics.volumes.sections import Sections
 
 Row = Mapping[str, Any]
-"""Name of a column to its value; None is an empty cell."""
+"""A row by the names of its columns; None is an empty cell."""
 
 AXES = ("z", "y", "x")
 
@@ -26,16 +26,16 @@ class Found:
     """What a table is made of."""
 
     labels: Labels
-    """As they are scored, without the voxels that nobody annotated; (Z, Y, X)."""
+    """The labels as they are scored, without the voxels that nobody annotated, (Z, Y, X)."""
     pair: LabelPair | None
-    """The labels beside the annotated ones; None without a label."""
+    """The labels with the annotated ones; None without a label."""
     probability: Iterable[Sections]
     """The prediction, (C, n, Y, X), section by section, in order and in whole planes."""
     foreground: Callable[[NDArray[np.float32]], NDArray[np.float32]]
-    """Returns for (C, n, Y, X) the probability that a voxel belongs to any object, (n, Y, X)."""
+    """Maps (C, n, Y, X) to the probability that a voxel belongs to any object, (n, Y, X)."""
     spacing_nm: Spacing
     offset_nm: Spacing
-    """Position of the first voxel along (z, y, x)."""
+    """Position of the first voxel along (z, y, x), in nm."""
     rule: MatchRule
     """When a predicted and an annotated object are the same one."""
     channels: tuple[str, ...]

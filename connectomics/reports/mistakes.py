@@ -17,13 +17,13 @@ from connectomics.metrics.polarity import detect_polarity
 from connectomics.reports.outlines import Arrow, Outline, OutlinedObjects, outline_objects
 
 Kind = Literal["found", "invented", "missed", "annotated", "turned"]
-"""What an outline is: predicted and right, predicted and wrong, annotated and not predicted, annotated and found,
-predicted at the right place with its parts the wrong way round."""
+"""Kinds of outlines: predicted and right, predicted and wrong, annotated and not predicted, annotated and found, or
+predicted in the right place with the parts the wrong way round."""
 
 KINDS: tuple[Kind, ...] = ("found", "invented", "missed", "annotated", "turned")
 
 Ids = NDArray[np.unsignedinteger]
-"""0, or an id for each part of each object, (Z, Y, X)."""
+"""An id for each part of each object, 0 elsewhere, (Z, Y, X)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +32,20 @@ class Mistake:
 
     kind: Kind
     id: int
-    """Its id among the objects of its volume, from 1."""
+    """Id of the object within its volume, from 1."""
     voxels: int
     parts: tuple[int, ...]
-    """Voxels of each of its parts; 0 for one that it lacks."""
+    """Number of voxels of each part of the object; 0 for a missing part."""
     shared: int
-    """At how many of its voxels the other volume has an object, too: more than 0 where two overlap too little."""
+    """Number of the object's voxels where the other volume has an object as well: more than 0 where two overlap too
+    little."""
     z: int
-    """The section that shows most of it."""
+    """The section that shows most of the object."""
     y: float
-    """The middle of it there."""
+    """Centre of the object along y in section z, in voxels."""
     x: float
     peak_voxels: int
-    """Its voxels there."""
+    """Number of the object's voxels in section z."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,7 +54,7 @@ class Objects:
 
     outlined: OutlinedObjects
     kinds: Mapping[int, Kind]
-    """By id."""
+    """Kinds of the objects, by id."""
 
     def mistakes(self, kind: Kind) -> list[Mistake]:
         """Return those of one kind."""
@@ -68,7 +69,7 @@ class Comparison:
     predicted: Objects
     annotated: Objects
     mistakes: tuple[Mistake, ...]
-    """The largest first."""
+    """The mistakes, largest first."""
 
     def section(self, z: int) -> list[tuple[Kind, Outline]]:
         """Return the outlines of a section, and what each is."""

@@ -65,14 +65,14 @@ class Table:
     columns: tuple[str, ...]
     rows: Callable[[Found], Sequence[Row]]
     remark: Callable[[Sequence[Row]], str] = lambda rows: ""
-    """Returns what is odd about some of the rows, in words; "" where nothing is."""
+    """Says what is odd about some of the rows; "" if nothing is."""
 
 
 TABLES: Mapping[str, Table] = {
     "clefts": Table(CLEFT_COLUMNS, list_clefts),
     "sides": Table(SIDE_COLUMNS, list_sides, remark_one_sided),
 }
-"""`Decoder.table` to what lists the objects."""
+"""`Decoder.table` to the table that lists the objects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class WrittenTable:
 
     objects: int
     remark: str
-    """What is odd about some of them; "" where nothing is."""
+    """What is odd about some of the objects; "" if nothing is."""
 
 
 def write_table(path: Path, decoder: Decoder, found: Found) -> WrittenTable:

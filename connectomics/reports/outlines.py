@@ -12,19 +12,19 @@ from numpy.typing import NDArray
 from connectomics.drawing.arrows import Point, place_arrow
 
 Section = NDArray[np.bool_]
-"""Which pixels of a section belong to something, bool, (Y, X)."""
+"""Foreground pixels of a section, bool, (Y, X)."""
 
 UNITS = 4
-"""Path units for the side of a voxel; a path lies a quarter of a voxel inside the border of its object."""
+"""Path units along the side of a voxel; a path runs a quarter of a voxel inside the border of its object."""
 
 MAX_OUTLINES = 400
-"""Parts of objects that are traced in one section, the largest ones: a prediction may be noise."""
+"""Most parts of objects that are traced in one section, largest first; a prediction may be noise."""
 
 MAX_CHARACTERS = 100_000
-"""Length of all outlines of one volume in one section."""
+"""Largest total length of the outlines of one volume in one section."""
 
 TOLERANCE = 0.75
-"""How far, in voxels, a path may leave the border of a large object; that of a small one less."""
+"""How far a path may leave the border of a large object, in voxels; for a small one it is less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Outline:
     id: int
     """Id of the object, from 1."""
     path: str
-    """As in the `d` of an SVG path, with `UNITS` units to a voxel."""
+    """The `d` of an SVG path, with `UNITS` units per voxel."""
     part: int = 0
     """Which part of the object it is, from 0."""
 
@@ -46,7 +46,7 @@ class Arrow:
     id: int
     """Id of the object, from 1."""
     path: str
-    """Like that of an outline."""
+    """The `d` of an SVG path, as in an outline."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,7 +77,7 @@ class _Pixels:
     """The pixels of a section that belong to something, (n,) each."""
 
     owner: NDArray[np.int64]
-    """Id of the part."""
+    """Id of the part that is outlined."""
     row: NDArray[np.intp]
     column: NDArray[np.intp]
     shared: NDArray[np.bool_]

@@ -31,9 +31,9 @@ class ReportHead:
     facts: Mapping[str, str]
     """Facts such as checkpoint, step and time, by name, in the order of the page."""
     threshold: float
-    """That made the masks."""
+    """Threshold of the masks."""
     classes: tuple[str, ...] = ()
-    """Names of the parts of an object, such as the two sides of a synapse; those of the decoder."""
+    """Names of the parts of an object, such as the two sides of a synapse, as the decoder has them."""
 
 
 def write_report(

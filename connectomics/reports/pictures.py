@@ -17,16 +17,17 @@ LONGEST_SIDE = 900
 """Longest side of a raw picture, in pixels; smaller sections are shown as they are."""
 
 MAX_PIXELS = 300_000_000
-"""Pixels of all raw pictures of a page: almost three volumes of 125 sections; more pictures are scaled down."""
+"""Most pixels in all raw pictures of a page, almost three volumes of 125 sections; with more, the pictures are scaled
+down."""
 
 QUALITY = 60
-"""JPEG quality; the noise of micrographs takes about 0.2 bytes a pixel."""
+"""JPEG quality; noise in micrographs takes about 0.2 bytes per pixel."""
 
 PROBABILITY_SIDE = 450
 """Longest side of a picture of probabilities, in pixels."""
 
 LEVELS = 16
-"""Levels of probability that the picture tells apart; the lowest is transparent."""
+"""How many levels of probability a picture shows; the lowest is transparent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +35,9 @@ class PictureSize:
     """How far sections are scaled down."""
 
     scale: float
-    """Raw pixels for a voxel, at most 1."""
+    """Pixels of the raw picture per voxel, at most 1."""
     probability_scale: float
-    """Pixels of probability for a voxel, at most 1."""
+    """Pixels of the picture of probabilities per voxel, at most 1."""
 
 
 def choose_size(shape: ZYX, shapes: Iterable[ZYX]) -> PictureSize:

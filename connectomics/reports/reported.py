@@ -24,10 +24,10 @@ from connectomics.volumes.labels import label_ids
 from connectomics.volumes.source import VolumeSource
 
 SLAB_BYTES = 128 * 2**20
-"""Bytes of voxels that are read at once: several sections, since a file's chunks hold several."""
+"""Bytes of voxels that are read at a time: several sections, since a chunk of a file holds several."""
 
 MAX_LISTED = 1000
-"""Mistakes that a page lists for a volume, the largest ones."""
+"""How many mistakes a page lists per volume, largest first."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,15 +38,15 @@ class ReportedVolume:
     image: VolumeSource
     intensity: IntensityRange
     predicted: VolumeSource
-    """What was found, where it is not 0."""
+    """What was found: voxels that are not 0."""
     label: VolumeSource
     annotated: VolumeSource | None = None
-    """Voxels that count are not 0; None when all of them do."""
+    """Mask of the voxels that count, not 0; None if all of them do."""
     probability: VolumeSource | None = None
     scale: float = 1.0
     """What a probability of 1 is stored as."""
     foreground: Callable[[NDArray[np.float32]], NDArray[np.float32]] = lambda probability: probability[0]
-    """Returns for (C, Z, Y, X) the probability that a voxel belongs to any object, (Z, Y, X)."""
+    """Maps (C, Z, Y, X) to the probability that a voxel belongs to any object, (Z, Y, X)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,7 +66,7 @@ class _Slab:
     z: int
     gray: NDArray[np.uint8]
     predicted: NDArray
-    """Foreground, bool; or ids."""
+    """The predicted foreground, bool, or ids."""
     truth: NDArray
     counts: NDArray[np.bool_] | None
     probability: NDArray[np.float32] | None

@@ -17,11 +17,11 @@ class ScoreTable:
     """Scores as text."""
 
     titles: list[str]
-    """Titles of the columns, without that of the volumes."""
+    """Titles of the columns, except for that of the volumes."""
     rows: dict[str, list[str]]
-    """Volume, and "mean" at the end, to its cells."""
+    """Cells of each volume, by its name, and of the mean at the end."""
     notes: list[str]
-    """Why some of them are undefined."""
+    """Why some of the scores are undefined."""
 
 
 def tabulate_scores(scores: Mapping[str, Any]) -> ScoreTable:
@@ -69,7 +69,7 @@ class _Column:
 
     metric: str
     part: str | None
-    """Which of the numbers of a score; None of a score that is one."""
+    """Name of one number of a score with several; None for a score that is one number."""
     title: str
 
 

@@ -14,7 +14,7 @@ from connectomics.metrics.polarity import detect_polarity
 from connectomics.reports.found import AXES, Found, Row, position, position_columns
 
 MOST_NAMED = 10
-"""Synapses that a remark names one by one."""
+"""How many synapses a remark names one by one."""
 
 
 SIDE_COLUMNS = (
@@ -77,7 +77,7 @@ class Side:
     centre: NDArray[np.float64]
     """Centre of mass along (z, y, x), in voxels."""
     probability: float
-    """Mean of its channel over its voxels."""
+    """Mean over the side's voxels of the probability in its channel."""
     touches_border: bool
 
 

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 Curves = Mapping[float, Mapping[str, float | None]]
-"""Threshold -> name of a score -> its value; None where it is undefined."""
+"""Scores by threshold and name; None where one is undefined."""
 
 COARSE = tuple(round(0.05 * i, 2) for i in range(1, 20))
-"""From 0.05 to 0.95."""
+"""Thresholds from 0.05 to 0.95."""
 
 
 @final

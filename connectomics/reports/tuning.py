@@ -14,7 +14,7 @@ from connectomics.reports.thresholds import Curves
 STYLE = Path(__file__).parent / "template" / "report.css"
 
 MOST_SIZES = 3
-"""Lines of one figure that compares minimum sizes."""
+"""How many lines one figure that compares minimum sizes has at most."""
 
 PAGE = """<!doctype html>
 <html lang="en">

@@ -19,7 +19,7 @@ from connectomics.models import pick_architecture
 from connectomics.training.optimizers import SCHEDULERS, build_optimizer
 
 LOGGED = ("train_loss_total_epoch", "val_loss_total", "val_jaccard", "val_cremi_distance")
-"""Numbers that checkpoints can be ranked by; the terms of a loss, and the channels of Jaccard, are logged as well."""
+"""Numbers that can rank checkpoints; the terms of a loss and the Jaccard index of each channel are logged as well."""
 
 
 def check_names(configs: Mapping[str, Config]) -> None:

@@ -11,7 +11,7 @@ from connectomics.geometry import ZYX
 
 FOLDER = Path(__file__).parent
 COMMON = FOLDER / "demo.yaml"
-"""Settings of every demo; those of its own win."""
+"""Settings of every demo, which each demo's own settings override."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +20,13 @@ class Demo:
 
     settings: Path
     label: Literal["label", "polarity"]
-    """What of a phantom the network learns: its clefts, or the sides of its synapses."""
+    """What the network learns of a phantom: its clefts, or the sides of its synapses."""
     legend: str
-    """What the colours of the picture are."""
+    """What the colours of the picture mean."""
     density_px: float = 0.0
     """How far the postsynaptic density of its phantoms reaches behind the cleft, in pixels."""
     counted_apart: ZYX = (0, 0, 0)
-    """Least number of voxels between two synapses in the volumes for validation and test, where each is counted."""
+    """Least number of voxels between two synapses in validation and test volumes, where each one is counted."""
 
     @property
     def base(self) -> Path | None:
@@ -49,4 +49,4 @@ DEMOS: Mapping[str, Demo] = {
 """`--demo NAME` to the demo."""
 
 USUAL = "clefts"
-"""The demo of a `--demo` without a name."""
+"""The demo that `--demo` runs without a name."""

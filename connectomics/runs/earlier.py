@@ -17,7 +17,7 @@ from connectomics.volumes.stage import read_fingerprint
 from connectomics.volumes.write import WRITERS
 
 MADE_FROM = "made_from"
-"""Attribute of a mask, and key of a stamp, that says what the file was made from."""
+"""Attribute of a mask, and key of a stamp, that identifies what the file was made from."""
 
 
 @final

@@ -12,7 +12,7 @@ from connectomics.errors import UserError
 from connectomics.screen.console import is_first_process
 
 RUN_VARIABLE = "CONNECTOMICS_RUN"
-"""Environment variable by which the first process tells its folder to the processes that it starts."""
+"""Environment variable by which the first process passes its folder to the processes that it starts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +21,9 @@ class RunFolder:
 
     root: Path
     stage: str = "test"
-    """The mode that writes results; it begins their names."""
+    """The mode that writes the results; their names begin with it."""
     out: Path | None = None
-    """Where the results go instead of into the run."""
+    """Folder of the results, if not `results` in the run."""
 
     @property
     def config(self) -> Path:

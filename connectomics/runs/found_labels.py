@@ -23,9 +23,10 @@ class Decoded:
     """What was found in a volume."""
 
     labels: Labels
-    """(Z, Y, X), 0 for the background; empty when nothing needs them: a volume may be larger than memory."""
+    """Labels (Z, Y, X), 0 for the background; empty when nothing needs them, since a volume may be larger than
+    memory."""
     foreground: npt.NDArray[np.int64]
-    """Voxels of each section that are not background."""
+    """Number of voxels of each section that are not background."""
 
 
 def decode_volume(job: Job, volume: LabelledSource, predicted: Iterator[Sections], made_from: str) -> Decoded:

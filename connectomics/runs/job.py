@@ -41,7 +41,7 @@ class Saving:
 
     type: SavedType
     suffix: str
-    """Suffix of the files, which says the format."""
+    """Suffix of the files, which implies their format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Tuning:
     """What tune mode tries, and what decides."""
 
     thresholds: tuple[float, ...]
-    """Ascending."""
+    """The thresholds to try, ascending."""
     min_sizes: tuple[int, ...]
     metric: str
     """Name of the score that decides."""
@@ -65,19 +65,19 @@ class Job:
     run: RunFolder
     volumes: tuple[LabelledSource, ...]
     section: VolumesConfig
-    """The settings that name the volumes, for what is to be said of masks that may be missing."""
+    """The settings that name the volumes, for remarks on masks that may be missing."""
     network: TrainedNetwork
     weights: str
     """Which weights predict, in words."""
     plan: InferencePlan
     preset: str
     saving: Saving | None
-    """None where nothing of a volume is written."""
+    """How results are written; None if nothing is."""
     target: Target
     decoder: Decoder
     decoding: DecodingConfig
     metrics: Mapping[str, Metric]
-    """What test mode scores with, by name; empty for volumes without labels."""
+    """The metrics of test mode, by name; empty for volumes without labels."""
     rule: MatchRule
     """When a predicted and an annotated synapse are the same one."""
     tuning: Tuning
@@ -88,9 +88,9 @@ class Job:
     concerning: Mapping[str, Any]
     """The settings that a prediction depends on."""
     made_with: Mapping[str, str]
-    """What it depends on by rounding at most."""
+    """Circumstances that change a prediction by rounding at most."""
     stamp: Mapping[str, Any]
-    """What scores depend on, for people."""
+    """What the scores depend on, for people to read."""
     _transform: ImageTransformConfig
     _measured: dict[str, IntensityRange] = field(default_factory=dict)
 

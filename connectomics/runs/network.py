@@ -25,7 +25,7 @@ from connectomics.training.checkpoints import load_weights, network_weights
 from connectomics.training.devices import choose_devices, require_precision
 
 AUTOCAST: Mapping[str, torch.dtype] = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
-"""`inference.precision` to the type of the arithmetic; float32 is not in it."""
+"""`inference.precision` to the type of the arithmetic; float32 needs no entry."""
 
 
 @dataclass(frozen=True, slots=True)

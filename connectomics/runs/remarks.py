@@ -16,7 +16,7 @@ from connectomics.volumes.labelled import OPTIONAL, LabelledSource
 from connectomics.volumes.source import VolumeSource
 
 SECTIONS_AT_ONCE = 8
-"""How many sections of a label are read together."""
+"""How many sections of a label are read at a time."""
 
 
 def tell_what_to_know(job: Job) -> None:

@@ -16,10 +16,10 @@ from connectomics.volumes.labelled import LabelledSource
 from connectomics.volumes.source import VolumeSource
 
 NOTICED = 1.001
-"""From which ratio of two voxel sizes on it is said that they differ; below it is rounding."""
+"""Least ratio of two voxel sizes that is reported as a difference; a smaller one is rounding."""
 
 LARGEST_RATIO = 1.15
-"""Up to which ratio along an axis two voxel sizes count as one: augmentation and tissue vary as much."""
+"""Largest ratio along an axis at which two voxel sizes count as one; augmentation and tissue vary as much."""
 
 KEY = "data.allow_other_resolution"
 

@@ -22,7 +22,7 @@ from connectomics.volumes.units import require_plausible
 USUAL_THRESHOLD = 0.5
 
 FULL_RANGES = {255: 128, 65535: 32768}
-"""What a probability of 1 is often stored as, and from which largest value on numbers look like that."""
+"""What a probability of 1 is often stored as, and the least maximum from which numbers look like that."""
 
 ROUNDING = 1e-5
 """How far beyond 0 and 1 a probability may lie: where windows are blended in float32, 1 becomes 1.0000001."""
@@ -33,9 +33,9 @@ class Reading:
     """How files are to be read."""
 
     threshold: float | None = None
-    """From which probability on a voxel is predicted; None is 0.5 for probabilities, and nothing for masks and ids."""
+    """Probability from which on a voxel is predicted; None is 0.5 for probabilities, and nothing for masks and ids."""
     channel: int | None = None
-    """Which channel of a prediction with several is scored, from 0."""
+    """Which channel of a prediction with several is scored, counted from 0."""
     spacing_nm: Spacing | None = None
     """Voxel size along (z, y, x) of files that do not state theirs."""
     needs_sides: bool = False
@@ -50,7 +50,7 @@ class PairedFiles:
 
     pair: LabelPair
     notes: tuple[str, ...]
-    """A line each."""
+    """What was guessed, one line for each guess."""
 
 
 def pair_files(prediction: str, label: str, mask: str | None, reading: Reading) -> PairedFiles:

@@ -60,9 +60,9 @@ class Tested:
 
     scores: Mapping[str, Any]
     made_from: str
-    """What the scores depend on, in a word."""
+    """Short digest of what the scores depend on."""
     failure: str
-    """Why there are no scores; "" where there are."""
+    """Why there are no scores; "" if there are."""
 
 
 def _test_volume(job: Job, volume: LabelledSource, keeper: Keeper) -> Tested:

@@ -48,11 +48,11 @@ class Layer:
     spacing_nm: Spacing
     name: str
     channel: int = 0
-    """Which channel of a prediction."""
+    """Index of the channel of a prediction."""
     classes: int = 1
     """How many parts an object of kind "classes" has; id n (k - 1) + c is part c of object k."""
     color: int | None = None
-    """Which of `CHANNEL_COLORS` a prediction has, that of its part; None has the colour of a single channel."""
+    """Index in `CHANNEL_COLORS` of a channel of a prediction; None has the colour of a single channel."""
 
     @property
     def offset(self) -> ZYX:

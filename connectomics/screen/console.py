@@ -12,7 +12,7 @@ from rich.console import Console
 from connectomics.errors import printable
 
 WIDTH_OF_A_FILE = 140
-"""Characters of a line where the output goes to a file."""
+"""Width of a line, in characters, where the output goes to a file."""
 
 
 def is_first_process() -> bool:

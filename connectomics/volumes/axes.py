@@ -13,7 +13,7 @@ from connectomics.geometry import ZYX, Box
 
 LETTERS: Mapping[str, str] = {"channel": "c", "time": "t", "sample": "s", "samples": "s", "ch": "c", "depth": "z",
                               "height": "y", "width": "x"}  # fmt: skip
-"""Names of axes that are not a letter."""
+"""Letters of axes that a file names by a word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +23,9 @@ class Axes:
     stored: tuple[int, ...]
     """Extent of the array along its own axes."""
     places: tuple[int | None, int | None, int | None, int | None]
-    """Which axis of the array is c, z, y and x; None where it has none. All other axes have length one."""
+    """Which axes of the array are c, z, y and x; None for one that it lacks. All other axes have length one."""
     remark: str = ""
-    """What was guessed."""
+    """What was guessed about the axes."""
 
     @property
     def channels(self) -> int:

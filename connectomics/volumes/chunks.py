@@ -13,7 +13,7 @@ CHUNK = (9, 250, 250)
 """Extent of a chunk along (z, y, x), in voxels."""
 
 LEVEL = 1
-"""Level of the compression; higher ones are slower, and probabilities get no smaller."""
+"""Compression level; higher ones are slower and make probabilities no smaller."""
 
 
 def chunk_shape(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -18,7 +18,7 @@ DAMAGE = (
     OSError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, MemoryError, EOFError,
     ImportError, AssertionError, BufferError, SystemError, struct.error, zlib.error, lzma.LZMAError,
 )  # fmt: skip
-"""Damaged files of all formats were tried; h5py, Zarr, tifffile and their codecs ended in any of these."""
+"""Exceptions by which h5py, Zarr, tifffile and their codecs answered damaged files of all formats."""
 
 
 @contextmanager

@@ -20,7 +20,8 @@ USUAL_NAMES: Mapping[Role, tuple[str, ...]] = {
     "label": ("main", "volumes/labels/clefts"),
     "mask": ("main", "volumes/labels/mask"),
 }
-"""Where each kind of volume lies when the setting names only the file; the second is the CREMI challenge's layout."""
+"""Where each kind of volume lies when the setting names only the file; the second name is that of the CREMI
+challenge."""
 
 KINDS: Mapping[str, str] = {
     "raw": "image", "image": "image", "images": "image", "em": "image", "grayscale": "image",
@@ -28,10 +29,10 @@ KINDS: Mapping[str, str] = {
     "mask": "mask", "masks": "mask",
     "neuron_ids": "neurons", "neurons": "neurons",
 }  # fmt: skip
-"""Last part of a dataset's name to what it holds; what holds another thing is never guessed."""
+"""Last part of a dataset's name to what the dataset holds; one that holds something else is never guessed."""
 
 MOST_NAMED = 12
-"""Datasets that a message lists."""
+"""How many datasets a message lists."""
 
 
 def choose_dataset(

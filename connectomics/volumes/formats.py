@@ -20,7 +20,7 @@ FOREIGN: Mapping[str, tuple[str, str]] = {
     ".npy": ("a NumPy array", "write numpy.load(...), (z, y, x), with h5py as dataset main"),
     ".zip": ("an archive", "unpack it"),
 }  # fmt: skip
-"""Suffix to what it is and how it becomes a volume."""
+"""Suffix of a file to what the file is and how it becomes a volume."""
 
 FOREIGN_ALIASES: Mapping[str, str] = {".jpeg": ".jpg", ".rec": ".mrc", ".map": ".mrc"}
 

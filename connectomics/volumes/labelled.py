@@ -20,7 +20,7 @@ from connectomics.volumes.source import CroppedSource, PlacedSource, Role, Volum
 from connectomics.volumes.tutorial_files import how_to_get
 
 OPTIONAL = "optional:"
-"""Before the name of a mask: it is used where it is there."""
+"""Prefix of the name of a mask that is used only if it is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +33,16 @@ class LabelledSource:
     label: VolumeSource | None
     mask: VolumeSource | None
     seen: VolumeSource
-    """What the network may see, and grey values are measured on: the image without its crop, so that all parts of a
-    volume look and are scaled alike; with `see_beyond_crop: false` the crop alone."""
+    """What the network may see and grey values are measured on: the image without its crop, so that all parts of a
+    volume are scaled alike; with `see_beyond_crop: false`, the crop alone."""
     box: Box
-    """Where `image`, `label` and `mask` lie in it."""
+    """Where `image`, `label` and `mask` lie in `seen`."""
     whole_label: VolumeSource | None = None
-    """The label without its crop, for what only the whole of it can tell."""
+    """The label without its crop, for checks that need all of it."""
     seen_mask: VolumeSource | None = None
     """The mask of all that the network may see."""
     notes: tuple[str, ...] = ()
-    """What was guessed when the files were opened; a line each."""
+    """What was guessed when the files were opened, one line for each guess."""
 
 
 def measure_image(volume: LabelledSource, transform: ImageTransformConfig) -> IntensityRange:

@@ -18,7 +18,7 @@ CREMI_BACKGROUND = 0xFFFFFFFFFFFFFFFF
 """A challenge file's id for voxels outside every cleft."""
 
 EXCLUDED = 0xFFFFFFFFFFFFFFFE
-"""A challenge file's id for voxels that nobody annotated; they count neither as cleft nor as background."""
+"""A challenge file's id for voxels that nobody annotated, which count neither as cleft nor as background."""
 
 OUTSIDE = 0xFFFFFFFFFFFFFFFD
 """What alignment tools write beyond the data of a challenge file; it counts like `EXCLUDED`."""

@@ -12,10 +12,10 @@ from connectomics.errors import VolumeError
 from connectomics.volumes.damage import require_regular
 
 MOST_LINKS = 16
-"""That follow one another; more are a circle."""
+"""How many links may follow one another; more are a circle."""
 
 MOST_NODES = 2000
-"""Of a file that are looked at in search of its datasets."""
+"""How many nodes of a file are visited in search of its datasets."""
 
 
 def follow(path: Path, file: h5py.File, name: str, top: Path, links: int = MOST_LINKS) -> tuple[Path, str]:

@@ -18,12 +18,12 @@ class Level:
     """One resolution of an image."""
 
     path: str
-    """Of the array, below the group."""
+    """Path of the array, below the group."""
     letters: str | None
-    """Of the axes; None where the version states none."""
+    """Letters of the axes; None where the version states none."""
     units: tuple[Any, ...]
     steps: tuple[Mapping[str, Any], ...]
-    """Transformations from voxels to lengths, in the order in which they apply."""
+    """Transformations from voxels to lengths, in the order in which they are applied."""
 
 
 def read_levels(attributes: Mapping[str, Any], location: str) -> list[Level]:

@@ -29,14 +29,14 @@ READERS: Mapping[str, Callable[[Path, str | None, Role], VolumeSource]] = {
     ".tif": TIFFSource,
     ".tiff": TIFFSource,
 }
-"""Suffix of a file to what reads it; a folder without one of these suffixes is a Zarr store where it says so itself,
-else a stack of TIFF sections."""
+"""Suffix of a file to its reader. A folder without one of these suffixes is a Zarr store if it says so itself,
+otherwise a stack of TIFF sections."""
 
 CONTAINERS = tuple(suffix for suffix in READERS if READERS[suffix] is not TIFFSource)
-"""Suffixes of what has datasets inside."""
+"""Suffixes of formats that hold datasets."""
 
 ZARR_NOTES = ("zarr.json", ".zgroup", ".zarray")
-"""Files by which a folder says that it is a Zarr store."""
+"""Files that mark a folder as a Zarr store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Volume:
     """All voxels of a volume, in memory."""
 
     voxels: npt.NDArray
-    """(C, Z, Y, X), in the type they are stored in."""
+    """Voxels (C, Z, Y, X), in the type they are stored in."""
     info: VolumeInfo
 
 

@@ -16,9 +16,9 @@ class Sections:
     z: int
     """Number of the first section in the volume."""
     voxels: npt.NDArray
-    """(C, n, Y, X)."""
+    """Voxels of the sections, (C, n, Y, X)."""
     corner: tuple[int, int] = (0, 0)
-    """Where they begin in the plane, along (y, x); not 0 where a plane is too large and comes in blocks."""
+    """Where the voxels begin in the plane, along (y, x); not 0 where a plane too large for memory comes in blocks."""
 
     @property
     def box(self) -> Box:

@@ -13,7 +13,7 @@ from connectomics.volumes.labels import split_clefts
 from connectomics.volumes.source import Layout
 
 MOST_NAMED = 10
-"""Ids that a warning names one by one."""
+"""How many ids a warning names one by one."""
 
 
 def split_sides(ids: NDArray, layout: Layout = "main") -> NDArray[np.uint8]:

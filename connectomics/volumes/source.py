@@ -29,17 +29,17 @@ class VolumeInfo:
     shape: ZYX
     dtype: np.dtype
     spacing_nm: Spacing | None
-    """Voxel size along (z, y, x); None when the file does not say."""
+    """Voxel size along (z, y, x), in nm; None if the file does not state it."""
     offset_nm: Spacing = (0.0, 0.0, 0.0)
-    """Position of the first voxel along (z, y, x)."""
+    """Position of the first voxel along (z, y, x), in nm."""
     layout: Layout = "main"
-    """How label ids are meant: in "cremi", 0xffffffffffffffff is the background; in "main", 0 is."""
+    """How label ids are meant: the background is 0xffffffffffffffff in "cremi", and 0 in "main"."""
     notes: tuple[str, ...] = ()
-    """What the reader guessed, or left out, and a person should know; a sentence each."""
+    """What the reader guessed or left out and a person should know, one sentence each."""
     files: tuple[Path, ...] = ()
-    """Others than the one that was named, in which voxels lie, by links or as parts of a virtual dataset."""
+    """Further files that hold voxels, through links or as parts of a virtual dataset."""
     attributes: Mapping[str, Any] = field(default_factory=dict, compare=False)
-    """What is stored beside the voxels, of the dataset that was opened."""
+    """Attributes of the dataset that was opened."""
 
 
 class VolumeSource(ABC):

@@ -22,13 +22,13 @@ from connectomics.volumes.sections import Sections, cut_plane
 from connectomics.volumes.write import VolumeWriter
 
 Fingerprint = Mapping[str, str]
-"""What a prediction depends on, by name: "weights", "settings", "image", "code", ..."""
+"""What a prediction depends on, by name, such as "weights", "settings", "image" and "code"."""
 
 ATTRIBUTE = "fingerprint"
 """Attribute of the finished dataset that holds the fingerprint as JSON."""
 
 MADE_WITH = "made_with"
-"""Attribute of the finished dataset that holds what changes it by rounding at most, as JSON."""
+"""Attribute of the finished dataset that holds, as JSON, what changes it by rounding at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Made:
     """What a file, finished or not, was made from."""
 
     depends_on: dict[str, str]
-    """Its fingerprint."""
+    """Fingerprint of what the file was made from."""
     made_with: dict[str, str]
 
 
@@ -77,13 +77,14 @@ class StagedVolume:
         self._made_with, self._restart = dict(made_with or {}), restart
         self._blocks = cut_plane(shape, block)
         self.remaining: list[Box] = []
-        """What has still to be written, in this order."""
+        """What is still to be written, in this order."""
         self.is_finished = False
-        """Whether the file itself is there, whole, with the same fingerprint."""
+        """Whether the file itself is there, whole and with the same fingerprint."""
         self.dropped: tuple[str, ...] = ()
-        """Names in which the pieces that were found, and dropped, differ from this fingerprint."""
+        """Names of the parts of the fingerprint in which pieces that were found, and dropped, differed."""
         self.differs: tuple[str, ...] = ()
-        """Names in which what is there was made with something else, by rounding at most."""
+        """Names of the circumstances that were others when the prediction was begun; they change it by rounding at
+        most."""
 
     def __enter__(self) -> Self:
         finished = read_fingerprint(self._path)

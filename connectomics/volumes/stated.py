@@ -33,7 +33,8 @@ from connectomics.volumes.axes import Axes, letters_of
 from connectomics.volumes.units import as_spacing, nanometres_of
 
 SIZES: Mapping[str, float | None] = {"resolution": None, "voxel_size": None, "element_size_um": 1e3}
-"""Attributes that state a voxel size, first the one that is believed; what one has in nm, None is `units`."""
+"""Attributes that state a voxel size, in the order in which they are believed, with their unit in nm; None goes by
+`units`."""
 
 AXES = ("axis_names", "axes", "axistags", "_ARRAY_DIMENSIONS")
 
@@ -43,7 +44,7 @@ class Node:
     """A dataset, or a group around it."""
 
     name: str
-    """As messages call it."""
+    """Name of the node in messages."""
     attributes: Mapping[str, Any]
 
 

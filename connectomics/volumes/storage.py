@@ -16,10 +16,10 @@ FILTERS: Mapping[int, str] = {
     305: "LZO", 307: "bzip2", 32000: "LZF", 32001: "Blosc", 32004: "LZ4", 32008: "bitshuffle", 32013: "ZFP",
     32015: "Zstandard", 32017: "SZ", 32018: "FCIDECOMP", 32024: "SZ3", 32026: "Blosc2", 32028: "SPERR",
 }  # fmt: skip
-"""Registered filters that HDF5 itself has not got."""
+"""Registered filters that HDF5 itself lacks."""
 
 MOST_LAYERS = 4
-"""Of virtual datasets upon one another."""
+"""How many layers of virtual datasets are followed."""
 
 
 def check_storage(

@@ -26,13 +26,13 @@ from connectomics.volumes.tiff_pages import find_end, stated_pages
 from connectomics.volumes.tiff_words import read_words
 
 UNNAMED = "iqr"
-"""tifffile's letters of axes that a file does not name: pages in a sequence, and others."""
+"""Letters of tifffile for axes that a file does not name, such as pages in a sequence."""
 
 COLOURS = {
     "PALETTE": "its pages have a palette; the numbers of its colours are taken as grey values",
     "MINISWHITE": "0 is white in it; its numbers are taken as they are, so that it looks inverted",
 }
-"""What is told of an image whose numbers are no brightness."""
+"""How an image whose numbers are not brightness is described."""
 
 
 @final

@@ -15,9 +15,9 @@ class End:
     """Where the chain of pages ends."""
 
     pages: int
-    """Before the end."""
+    """Number of pages before the end of the file."""
     broken: str
-    """Why it ends too early; empty where it ends as it should."""
+    """Why the file ends too early; empty if it does not."""
 
 
 def find_end(path: Path) -> End:

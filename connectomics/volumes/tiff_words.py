@@ -12,10 +12,11 @@ from connectomics.volumes.stated import Stated
 from connectomics.volumes.units import as_spacing, nanometres_of
 
 DIGITS = range(3, 8)
-"""Of a length that stands in a TIFF as pixels in a unit, rounded: the shortest that gives those pixels is meant."""
+"""Digits that a pixel's length is tried with, since a TIFF stores it as rounded pixels per unit: the shortest length
+that gives these pixels is meant."""
 
 PRECISE = 10_000
-"""From so many pixels on (in so many units) that is clear enough."""
+"""Least number of pixels, in the stored fraction, for the rounding to be recognisable."""
 
 
 def read_words(file: tifffile.TiffFile) -> Stated:

@@ -11,7 +11,7 @@ SOURCES: Mapping[str, str] = {
     "from the challenge's own, which `python scripts/cremi.py download{out}` fetches",
     "jwr15": "`python scripts/cremi.py download em_r50 --trust-first{out}` fetches it",
 }
-"""Folder in `datasets` that the tutorials read to how its files are had."""
+"""Folder in `datasets` that the tutorials read to how to get its files."""
 
 
 def how_to_get(path: Path) -> str:

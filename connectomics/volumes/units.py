@@ -21,17 +21,17 @@ NANOMETRES: Mapping[str, float] = {
     "in": 2.54e7, "inch": 2.54e7, "inche": 2.54e7,
     "m": 1e9, "meter": 1e9,
 }  # fmt: skip
-"""Unit to nanometres; upper and lower case are one, as are -meter and -metre, one and many."""
+"""Units in nm; upper and lower case, -meter and -metre, singular and plural are the same."""
 
 NO_LENGTH = ("", "pixel", "px", "voxel", "none", "null", "unspecified", "unknown", "dimensionless", "arbitrary", "unit",
              "reference frame")  # fmt: skip
-"""What stands in the place of a unit where nobody calibrated the voxels."""
+"""Words that stand in place of a unit where nobody calibrated the voxels."""
 
 SMALLEST_NM, LARGEST_NM = 0.1, 1e5
-"""No voxel of a volume of synapses is smaller or larger."""
+"""Smallest and largest plausible voxel size, in nm."""
 
 USUAL_NM = (0.5, 5000.0)
-"""Within these lie the voxels of electron microscopy; tells which unit numbers without one are likely in."""
+"""Usual voxel sizes of electron microscopy, in nm; they tell which unit numbers without one are likely in."""
 
 
 def nanometres_of(unit: Any, location: str) -> float | None:

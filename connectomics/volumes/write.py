@@ -24,7 +24,7 @@ from connectomics.geometry import ZYX, Box
 from connectomics.volumes.chunks import CHUNK, LEVEL, chunk_shape, cut_chunks, deflate
 
 THREADS = min(16, os.cpu_count() or 1)
-"""That compress chunks."""
+"""Number of threads that compress chunks."""
 
 
 class Store(ABC):
@@ -83,7 +83,7 @@ class ZarrStore(Store):
 
 
 WRITERS: Mapping[str, tuple[str, Callable[..., Store]]] = {"h5": (".h5", HDF5Store), "zarr": (".zarr", ZarrStore)}
-"""`inference.save_backend` to the suffix and to what makes a new file."""
+"""`inference.save_backend` to the suffix of a file and what creates it."""
 
 
 @final

@@ -25,10 +25,10 @@ from connectomics.volumes.stated import Node, Stated, axis_letters, read_stated
 from connectomics.volumes.storage import missing_chunks
 
 MOST_CHUNKS = 20_000
-"""Of an array whose chunks are counted when it is opened."""
+"""How many chunks of an array may be counted when it is opened."""
 
 MOST_NODES = 2000
-"""Of a store that are looked at in search of its arrays."""
+"""How many nodes of a store are visited in search of its arrays."""
 
 
 class RegularFiles(LocalStore):

@@ -27,11 +27,11 @@ class Step:
     level: int
     """Voxels of at least this level are in the mask."""
     voxels: NDArray[np.int64]
-    """Raveled positions of those that are new, (M,)."""
+    """Raveled positions of the new voxels, (M,)."""
     nodes: NDArray[np.int64]
-    """The node that each of them belongs to, (M,)."""
+    """The node that each new voxel belongs to, (M,)."""
     renamed: NDArray[np.int64]
-    """For every node that there was: the node that it belongs to now."""
+    """For each former node, the node that it belongs to now."""
 
 
 @final

@@ -13,7 +13,7 @@ Levels = NDArray[np.uint8]
 """The mask at threshold `i` (from 0, ascending) is where the level is more than `i`; (Z, Y, X)."""
 
 MOST_THRESHOLDS = 255
-"""Largest number of thresholds in one sweep: a level must fit into a byte."""
+"""Largest number of thresholds in one sweep, since a level must fit into a byte."""
 
 
 def measure_levels(parts: Iterable[tuple[Box, NDArray[np.float32]]], shape: ZYX, thresholds: Sequence[float]) -> Levels:

@@ -21,20 +21,20 @@ from connectomics.metrics.pair import Mask
 from connectomics.metrics.sweep.levels import Levels
 
 BLOCK = (4, 64, 64)
-"""Extent along (z, y, x), in voxels, of the boxes that are begun with."""
+"""Extent along (z, y, x), in voxels, of the boxes that the search begins with."""
 
 PAIRS = 200_000
-"""So many pairs of an annotated voxel and a candidate are compared at once; above it a box is halved."""
+"""Most pairs of an annotated voxel and a candidate that are compared at once; a box with more is halved."""
 
 FEW = 48
-"""A box with no more annotated voxels than this is not halved."""
+"""A box with at most this many annotated voxels is not halved."""
 
 PIVOTS = (4, 12)
-"""Candidates that others are held against in each box, in two rounds."""
+"""How many candidates the others in a box are compared with, in two rounds."""
 
 
 THREADS = min(16, os.cpu_count() or 1)
-"""That search boxes side by side."""
+"""Number of threads that search boxes in parallel."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,14 +137,14 @@ class _Blocks:
     """Candidates, block by block."""
 
     points: _Points
-    """Sorted by block, and in a block the highest levels first."""
+    """The candidates, sorted by block, and within a block from the highest level down."""
     keys: NDArray[np.int64]
-    """256 times the block's index, and 255 less the level; ascending, (N,)."""
+    """256 times the index of the block, plus 255 minus the level; ascending, (N,)."""
     low: NDArray[np.float64]
     """First and last voxel of each block that has candidates, (B, 3)."""
     high: NDArray[np.float64]
     top: NDArray[np.uint8]
-    """The highest level in it, (B,)."""
+    """The highest level in each of these blocks, (B,)."""
     weights: NDArray[np.float64]
 
     @classmethod

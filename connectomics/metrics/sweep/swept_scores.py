@@ -22,7 +22,7 @@ from connectomics.metrics.sweep.levels import Levels
 from connectomics.metrics.sweep.nearest import sum_nearest
 
 SIZE_CONNECTIVITY = 26
-"""Connectivity of the components whose size decides whether they stay; decoding uses the same."""
+"""Connectivity of the components that are kept or removed by their size; the same as in decoding."""
 
 SCORES = ("cremi_distance", "adgt", "adf", "jaccard", "dice", "precision", "recall", "synapse_f1")
 """Names of the scores of a setting."""
@@ -35,7 +35,8 @@ class SweptSetting:
     threshold: float
     min_size: int
     scores: dict[str, float | None]
-    """By the names of `SCORES`, and as the metrics of these names give them; None where they are undefined."""
+    """The scores by their names in `SCORES`, equal to those of the metrics with these names; None where one is
+    undefined."""
 
 
 def sweep_levels(
@@ -111,20 +112,20 @@ class _Tally:
     """What the scores of one minimum size are computed from; arrays hold one number for each threshold, (T,)."""
 
     predicted: NDArray[np.int64]
-    """Voxels of the mask."""
+    """Number of voxels of the mask."""
     shared: NDArray[np.int64]
-    """Voxels of the mask that are annotated."""
+    """Number of voxels of the mask that are annotated."""
     truth: int
-    """Annotated voxels."""
+    """Number of annotated voxels."""
     to_truth_nm: NDArray[np.float64]
-    """Sum of the distances of predicted voxels."""
+    """Sum of the distances from predicted voxels to the nearest annotated one, in nm."""
     to_predicted_nm: NDArray[np.float64]
-    """Sum of the distances of annotated voxels."""
+    """Sum of the distances from annotated voxels to the nearest predicted one, in nm."""
     components: NDArray[np.int64]
     """Number of components of the mask."""
     matched: NDArray[np.int64]
     annotated: int
-    """Annotated components."""
+    """Number of annotated components."""
 
     @classmethod
     def of(

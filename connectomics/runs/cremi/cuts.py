@@ -15,7 +15,7 @@ WIDTH = 900
 """Largest width of one cut, in pixels."""
 
 SECTION_PX = 2
-"""Height of a section, at least; a stack of few sections is stretched."""
+"""Least height of a section, in pixels; a stack of few sections is stretched."""
 
 BAD_COLOR = (230, 30, 30)
 TITLE_PX = 24

@@ -30,10 +30,10 @@ from connectomics.screen.durations import describe_seconds
 from connectomics.volumes.read import split_location
 
 JUMP_PX = 10
-"""A section that moves further than this from the one before it is listed."""
+"""A section that moves farther than this from the one before it is listed."""
 
 MOST_ROWS = 40
-"""Largest number of rows of the table on the screen; the file has all sections."""
+"""Most rows of the table on the screen; the file has all sections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +42,12 @@ class PrepareOptions:
 
     out: Path
     margin: ZYX
-    """Voxels around the labelled box."""
+    """How many voxels are written around the labelled box."""
     shifts: Path | None
-    """A table instead of the estimate."""
+    """Table of shifts that is used instead of the estimate."""
     no_align: bool
     box: Box | None
-    """The labelled voxels of volumes without labels."""
+    """The voxels to label, for volumes without labels."""
     spacing_nm: Spacing | None
 
 

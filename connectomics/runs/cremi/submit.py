@@ -27,7 +27,7 @@ from connectomics.volumes.read import open_volume, split_location
 from connectomics.volumes.source import VolumeSource
 
 CONNECTIVITY = 26
-"""Voxels of a component share a corner at least."""
+"""Voxels of a component share at least a corner."""
 
 PROBABILITY = "probability times scale"
 """The attribute `content` of a prediction that test mode wrote."""
@@ -45,7 +45,7 @@ class Predicted:
     """What a probability of 1 is stored as."""
     plan: Preparation
     first: int
-    """Section of the prepared volume that is the first one of the prediction."""
+    """Index in the prepared volume of the first section of the prediction."""
     spacing_nm: Spacing
 
     def section(self, z: int) -> npt.NDArray[np.float32]:
