@@ -40,7 +40,7 @@ def estimate_alignment(
     Args:
         stack: The sections; only a few of them are in memory at a time.
         anchor: Sections that are to stay where they are on average.
-        on_progress: Told how many sections are done, of those there are.
+        on_progress: Called with the number of sections that are done and of all sections.
 
     Raises:
         VolumeError: If a section cannot be read, or they do not resemble one another.

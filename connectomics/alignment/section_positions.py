@@ -109,9 +109,9 @@ def find_bad_sections(contrasts: Sequence[float], pairs: Sequence[Pair], name: s
     """Find the sections that show no tissue to align by, or none that resembles their neighbours.
 
     Args:
-        contrasts: Of each section.
+        contrasts: Contrast of each section.
         pairs: What was measured.
-        name: Of the volume, for the message.
+        name: Name of the volume, for the message.
 
     Returns:
         The number of each bad section, and what is wrong with it.

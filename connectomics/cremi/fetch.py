@@ -48,10 +48,10 @@ def fetch(
 
     Args:
         remote: The file.
-        folder: Where it goes.
+        folder: Where the file goes.
         base: What its name is appended to, where that is not the file's own source: a mirror.
         trust_first: Take a file that neither a digest nor a certificate vouches for, and record its digest.
-        on_progress: Told the bytes that are there, and those there will be (None while that is not known).
+        on_progress: Called with the bytes that are there, and those there will be (None while that is unknown).
         wait_s: Seconds before the first new attempt after a connection broke; later ones wait longer.
 
     Raises:

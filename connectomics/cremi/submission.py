@@ -37,7 +37,7 @@ def write_submission(
     """Write a file as the challenge reads it; it appears under its name when it is whole.
 
     Args:
-        path: Where.
+        path: The file to write.
         sections: Ids of the labelled box, section by section, (Y, X), 0 for the background.
         shape: Extent of the box, in voxels.
         spacing_nm: Voxel size along (z, y, x), in nanometres.

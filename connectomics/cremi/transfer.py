@@ -37,10 +37,10 @@ class Transfer:
         """Prepare to transfer.
 
         Args:
-            partial: Where the bytes are gathered; what lies there already is what the transfer goes on from.
+            partial: The file that gathers the bytes; the transfer goes on from what is already there.
             any_certificate: Go on without a valid certificate, since something else vouches for the file.
             splice: Go on also where the server does not say whether its file is still the same.
-            on_progress: Told the bytes that are there, and those there will be.
+            on_progress: Called with the bytes that are there, and those there will be.
             wait_s: Seconds before the first new attempt.
             remedy: What to do about an invalid certificate.
         """

@@ -46,7 +46,7 @@ def unpack(archive: Path, folder: Path, wanted: Sequence[str]) -> Unpacked:
 
     Args:
         archive: The file.
-        folder: Where they go; it may exist.
+        folder: Where the files go; it may exist.
         wanted: Patterns of the last parts of a name. A file keeps as many parts as its pattern has: `im_*.h5` goes into
             the folder itself, `vol*/im_*.h5` into a folder of its own.
 

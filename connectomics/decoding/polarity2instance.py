@@ -26,8 +26,8 @@ def decode_sides(
     than `min_size` goes.
 
     Args:
-        probability: Of [pre, post, union], (3, Z, Y, X).
-        threshold: From which probability on a voxel belongs to a class.
+        probability: Probabilities of [pre, post, union], (3, Z, Y, X).
+        threshold: Probability from which on a voxel belongs to a class.
         min_size: Voxels that an object of one side has at least.
         dilation: Extent along (z, y, x) of the box that joins the parts of a synapse; see `number_synapses`.
 
@@ -50,7 +50,7 @@ def decode_classes(
     The union is where pre and post together reach the threshold; each of its voxels is of the more probable side.
 
     Args:
-        probability: Of [background, pre, post], (3, Z, Y, X); the rest is as in `decode_sides`.
+        probability: Probabilities of [background, pre, post], (3, Z, Y, X); the rest is as in `decode_sides`.
     """
     union = probability[1] + probability[2] >= np.float32(threshold)
     more_pre = probability[1] >= probability[2]
@@ -89,7 +89,7 @@ def number_annotated(ids: npt.NDArray[np.unsignedinteger], dilation: ZYX) -> npt
 
     Args:
         ids: Annotated ids or classes, (Z, Y, X).
-        dilation: As in `number_synapses`.
+        dilation: The same as in `number_synapses`.
     """
     if ids.max(initial=0) > POST:
         return ids

@@ -59,7 +59,7 @@ def compared(section: Gray, predicted: npt.NDArray, truth: npt.NDArray | None, p
         section: Grey values.
         predicted: Not 0 where something was found: ids, of which object k of n parts has n (k - 1) + 1 to n k.
         truth: The same of the annotation.
-        parts: Of which an object may consist.
+        parts: Number of parts that an object may consist of.
     """
     if truth is None:
         return outlined(_parted(section, predicted, parts), predicted, TRUE_COLOR)
@@ -115,9 +115,9 @@ def sections_side_by_side(image: npt.NDArray, label: npt.NDArray, probability: n
     """Return one picture of a patch: a column for each of some sections; raw, raw with label, and probability below.
 
     Args:
-        image: In [0, 1], (Z, Y, X).
+        image: Grey values in [0, 1], (Z, Y, X).
         label: Foreground where more than 0.5, (C, Z, Y, X); each of several channels has a colour of `CHANNEL_COLORS`.
-        probability: In [0, 1], (C, Z, Y, X); each channel is a row.
+        probability: Probabilities in [0, 1], (C, Z, Y, X); each channel is a row.
         num_sections: Columns, evenly spread over the depth.
 
     Returns:

@@ -31,7 +31,7 @@ def concerning(config: Config, network: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         config: The settings.
-        network: Those that shape the network, by key.
+        network: The settings that shape the network, by key.
     """
     plain = as_plain(config)
     inference = {name: value for name, value in plain["inference"].items() if name not in NO_DIFFERENCE}

@@ -51,8 +51,8 @@ def predict_volume(
         intensity: Which of its grey values become 0 and 1.
         plan: How it is predicted.
         lanes: Devices that share the work, each with the network.
-        on_progress: Told after every batch.
-        on_notice: Told when a device's memory is too small for a batch, which is then halved.
+        on_progress: Called after every batch.
+        on_notice: Called when a device's memory is too small for a batch, which is then halved.
         regions: What is predicted, one after the other; each is computed with all windows that cover it. None is the
             whole volume, in blocks of `plan.block`.
 

@@ -58,9 +58,9 @@ def predict_row(
 
     Args:
         image: What the row's windows see, float32 (C, Z, Y, X) on the lane's device.
-        row: Its number in `grid.z`.
+        row: Number of the row in `grid.z`.
         plan: How the volume is predicted.
-        grid: Its windows.
+        grid: The windows.
         lane: The network.
         tick: Called with the number of windows that were finished; may raise, to stop.
         notice: Called with a sentence when the device's memory is too small for a whole batch.

@@ -34,9 +34,9 @@ def place_windows(extent: int, pad: int, size: int, overlap: float, profile: Pro
     """Cover one axis of a volume, and the padding on both its sides, with overlapping windows.
 
     Args:
-        extent: Of the volume, in voxels.
+        extent: Extent of the volume, in voxels.
         pad: Voxels of padding on either side.
-        size: Of a window, in voxels.
+        size: Extent of a window, in voxels.
         overlap: Share of a window that its neighbour covers too, in [0, 1).
         profile: One of `blend.PROFILES`.
 

@@ -31,7 +31,7 @@ class Components:
     Attributes:
         shared: For each section, the indices (ids less 1) of the voxels that another mask holds too, in raveled order.
         voxels: Size of component `i + 1`, int64, (N,).
-        centroids_nm: Its centre of mass along (z, y, x), float64, (N, 3).
+        centroids_nm: Centre of mass of each component along (z, y, x), float64, (N, 3).
     """
 
     shared: tuple[NDArray[np.unsignedinteger], ...]

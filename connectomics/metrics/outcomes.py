@@ -37,9 +37,9 @@ class Outcomes:
     """What became of every object of a prediction and of an annotation.
 
     Attributes:
-        predicted: Of component `i + 1` of the prediction, its outcome, (P,).
-        annotated: Of component `i + 1` of the annotation, its outcome, (A,).
-        partner: Of each predicted component, the index (id less 1) of the annotated one that it shares most voxels
+        predicted: Outcome of each predicted component, component `i + 1` at index i, (P,).
+        annotated: Outcome of each annotated component, component `i + 1` at index i, (A,).
+        partner: For each predicted component, the index (id less 1) of the annotated one that it shares most voxels
             with, or lies closest to where it shares none; -1 without any, (P,).
     """
 

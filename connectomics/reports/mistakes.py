@@ -127,7 +127,7 @@ def renumber(ids: Ids, parts: int) -> tuple[NDArray[np.uint32], int]:
 
     Args:
         ids: Part p (from 0) of object k is `parts * (k - 1) + p + 1`, (Z, Y, X).
-        parts: Of which each object may consist.
+        parts: Number of parts that each object may consist of.
 
     Returns:
         Ids (Z, Y, X) that mean the same, and the highest k.

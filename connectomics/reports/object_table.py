@@ -88,7 +88,7 @@ def write_table(path: Path, decoder: Decoder, found: Found) -> WrittenTable:
     """Write the table of a decoder as CSV.
 
     Args:
-        path: Where; it appears under its name when it is whole.
+        path: The file to write; it appears when it is whole.
         decoder: What found the objects.
         found: What it found.
 

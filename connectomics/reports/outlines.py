@@ -55,11 +55,12 @@ class OutlinedObjects:
 
     Attributes:
         sections: For each section the outlines of its objects, or of their parts, the largest ones first.
-        arrows: For each section those of its outlined objects that show their first and their last part there.
+        arrows: For each section, the arrows of the outlined objects that show their first and last part there.
         left_out: How many objects, or parts, of each section have no outline.
         voxels: Size of each part of each object, int64, (N + 1, parts).
         shared: How many voxels of an object another volume has an object at, int64, (N + 1,).
-        peak: Its section with the most voxels, and the middle of it there along (y, x), float64, (N + 1, 3).
+        peak: For each object, its section with the most voxels, and its centre there along (y, x), float64, (N + 1,
+            3).
         peak_voxels: How many voxels it has there, int64, (N + 1,).
     """
 
@@ -103,8 +104,8 @@ def outline_objects(ids: NDArray[np.integer], number: int, other: NDArray[np.boo
     Args:
         ids: (Z, Y, X): object k is k; or, in several parts, its part p (from 0) is `parts * (k - 1) + p + 1`.
         number: The highest k.
-        other: Where the volume that it is compared with has an object, bool, same shape.
-        parts: Of which each object may consist.
+        other: Voxels of objects in the volume that it is compared with, bool, same shape.
+        parts: Number of parts that each object may consist of.
     """
     voxels, shared = np.zeros(parts * number + 1, np.int64), np.zeros(number + 1, np.int64)
     peak_voxels, peak = np.zeros(number + 1, np.int64), np.zeros((number + 1, 3))
@@ -131,7 +132,7 @@ def trace(mask: NDArray[np.bool_], corner: tuple[int, int] = (0, 0)) -> str:
 
     Args:
         mask: What to trace.
-        corner: Where it begins in the section, along (y, x), in voxels.
+        corner: Where the mask begins in the section, along (y, x), in voxels.
     """
     double = mask.astype(np.uint8).repeat(2, axis=0).repeat(2, axis=1)  # so that one voxel has an outline, too
     contours, _ = cv2.findContours(double, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)

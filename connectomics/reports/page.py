@@ -53,9 +53,9 @@ def write_report(
     all of them are scaled down further.
 
     Args:
-        path: Where; it appears under its name when it is whole.
+        path: The file to write; it appears when it is whole.
         head: The run.
-        scores: As in `metrics.json`: `volumes` and `mean`.
+        scores: The content of `metrics.json`: `volumes` and `mean`.
         volumes: What the viewer shows, in this order.
         rule: When a predicted and an annotated component are the same synapse; the default rule when None.
         curves: More curves, by title, such as those of tuning; each volume's own come from its probabilities.

@@ -84,11 +84,11 @@ def write_volume_data(
     """Write the pictures and outlines of a volume into a page, as elements that nothing draws by itself.
 
     Args:
-        page: Where they are written.
-        number: Of the volume, from 0; part of the elements' ids.
+        page: The page that they are written to.
+        number: Number of the volume, from 0; part of the elements' ids.
         volume: What is shown.
         size: How far sections are scaled down.
-        threshold: That made the mask; the scores at it are among the curves.
+        threshold: Threshold of the mask; the scores at it are among the curves.
         rule: When two components are the same synapse.
         classes: Names of the parts of an object, where ids tell them apart: object k of n parts has the ids
             n (k - 1) + 1 to n k. Empty where objects are the components of what is not 0.

@@ -28,7 +28,7 @@ def tabulate_scores(scores: Mapping[str, Any]) -> ScoreTable:
     """Return one row per volume and one for their mean.
 
     Args:
-        scores: As in `metrics.json`: `volumes` and `mean`.
+        scores: The content of `metrics.json`: `volumes` and `mean`.
     """
     rows = {**scores["volumes"], "mean": scores["mean"]}
     columns = _columns(rows)
@@ -47,7 +47,7 @@ def print_scores(console: Console, scores: Mapping[str, Any]) -> None:
 
     Args:
         console: Where to print.
-        scores: As in `metrics.json`: `volumes` and `mean`.
+        scores: The content of `metrics.json`: `volumes` and `mean`.
     """
     tabulated = tabulate_scores(scores)
     table = Table(title="scores")

@@ -51,7 +51,7 @@ def write_tuning(
     """Return the page, which needs nothing outside itself.
 
     Args:
-        name: Of the experiment.
+        name: Name of the experiment.
         rows: Volume to its scores, one row for each threshold and minimum size.
         means: The same, averaged over the volumes.
         best: The row of `means` that was chosen.

@@ -34,7 +34,7 @@ class Keeper:
         A mask was made from its prediction, everything else from both; so they go together.
 
         Args:
-            name: Of the volume.
+            name: Name of the volume.
             prediction: The fingerprint of the prediction that is about to be made.
             mask: What the mask is about to be made from.
             scores: What the scores are about to be made from.

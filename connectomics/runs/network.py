@@ -50,8 +50,8 @@ def load_network(
         network: Which network.
         inference: Which of its weights, and how exactly they are applied.
         system: The devices.
-        checkpoint: As read.
-        path: Of the checkpoint, for messages.
+        checkpoint: The checkpoint, as read.
+        path: Path of the checkpoint, for messages.
 
     Raises:
         CheckpointError: If the weights are not the network's.
@@ -75,10 +75,10 @@ def forward_on(
     """Return a copy of a network on a device, as a function from windows in [0, 1] to float32 logits.
 
     Args:
-        device: Where it runs.
+        device: Where the network runs.
         model: The network, in evaluation mode.
-        memory_format: Of its weights and of the windows.
-        precision: Of the arithmetic: "32-true", or one of `AUTOCAST`.
+        memory_format: Memory format of the weights and of the windows.
+        precision: Precision of the arithmetic: "32-true", or one of `AUTOCAST`.
         compiled: Whether `torch.compile` fuses it when the first windows come.
     """
     placed = deepcopy(model).to(device, memory_format=memory_format)

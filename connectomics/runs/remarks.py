@@ -35,7 +35,7 @@ def tell_remarks(volumes: Sequence[LabelledSource], target: Target) -> None:
     Each label is read once, whole, whatever is cropped out of it.
 
     Args:
-        volumes: Of all stages of a run; the same file may occur again.
+        volumes: Volumes of all stages of a run; the same file may occur again.
         target: What the labels are meant as; where it has no remark to make, nothing is read.
 
     Raises:
@@ -60,7 +60,7 @@ def tell_masks(sections: Sequence[VolumesConfig], volumes: Sequence[LabelledSour
 
     Args:
         sections: The settings that name the volumes.
-        volumes: Of all these sections, opened.
+        volumes: Volumes of all these sections, opened.
     """
     if not any(location.startswith(OPTIONAL) for section in sections for location in section.mask):
         return

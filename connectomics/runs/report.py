@@ -55,7 +55,7 @@ def write_page(job: Job, volumes: Sequence[LabelledSource], scores: Mapping[str,
     Args:
         job: What predicted and scored, and where it lies.
         volumes: What was predicted; those with scores are shown.
-        scores: As in `metrics.json`.
+        scores: The content of `metrics.json`.
         saving: How predictions and masks were written.
     """
     stamp, decoding = scores["stamp"], job.decoding

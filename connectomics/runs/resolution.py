@@ -47,8 +47,8 @@ def require_learnt(
 
     Args:
         volumes: What it is asked to look at.
-        checkpoint: As read.
-        path: Of the checkpoint, for messages.
+        checkpoint: The checkpoint, as read.
+        path: Path of the checkpoint, for messages.
         config: The settings.
 
     Raises:

@@ -30,8 +30,8 @@ def train(config: Config, checkpoint: Path | None = None, fast_dev_run: int = 0)
 
     Args:
         config: The settings.
-        checkpoint: Where to go on; None begins anew.
-        fast_dev_run: So many batches of training and validation, writing nothing; 0 is a real training.
+        checkpoint: Checkpoint to go on from; None begins anew.
+        fast_dev_run: How many batches of training and validation to try, writing nothing; 0 is a real training.
 
     Returns:
         The folder of the run.

@@ -81,8 +81,8 @@ def stated_axes(letters: str, shape: Sequence[int], location: str) -> Axes:
 
     Args:
         letters: One for each axis of the array; c, z, y, x, and others.
-        shape: Of the array.
-        location: For the message.
+        shape: Shape of the array.
+        location: Name of the array, for the message.
 
     Raises:
         VolumeError: If there is an axis that no volume has, or one of y and x is missing or there twice.

@@ -164,7 +164,7 @@ def place_on_grid(other: VolumeSource, image: VolumeSource, what: str = "image")
     Args:
         other: The label or mask.
         image: What it belongs to.
-        what: That is, in messages.
+        what: What the image is called in messages.
 
     Raises:
         VolumeError: If it does not fit, in voxel size, shape or place.

@@ -24,7 +24,7 @@ def follow(path: Path, file: h5py.File, name: str, top: Path, links: int = MOST_
     Args:
         path: Where `file` lies.
         file: Open for reading.
-        name: Of a dataset or group.
+        name: Name of a dataset or group.
         top: The file that the user named; external links may lead to files in its folder, and below.
         links: How many may still follow.
 

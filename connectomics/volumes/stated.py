@@ -85,8 +85,8 @@ def read_stated(nodes: Sequence[Node], axes: Axes, location: str) -> Stated:
 
     Args:
         nodes: The dataset, then the groups, the nearest first.
-        axes: Of the dataset.
-        location: For messages.
+        axes: Axes of the dataset.
+        location: Name of the dataset, for messages.
 
     Raises:
         VolumeError: If an attribute of the dataset is not three numbers, or a voxel size is not more than 0.

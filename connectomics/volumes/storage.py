@@ -28,10 +28,10 @@ def check_storage(
     """Return what is to be told of how a dataset is stored.
 
     Args:
-        dataset: Its voxels are not read.
+        dataset: The dataset; its voxels are not read.
         path: The file that it lies in.
         top: The file that the user named.
-        files: Those in which its voxels lie are added.
+        files: The files that hold its voxels are added to this set.
         layers: How many virtual datasets may still follow.
 
     Raises:

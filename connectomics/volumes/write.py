@@ -132,7 +132,7 @@ class VolumeWriter:
             z: The first section.
             sections: As wide as the volume, or a block of it: its sections come one after the other, then those of the
                 next block. A block begins at corners of chunks.
-            corner: Where they begin in the plane, along (y, x).
+            corner: Where the sections begin in the plane, along (y, x).
 
         Raises:
             VolumeError: If the disk does not take them.

@@ -40,8 +40,8 @@ class Forest:
 
     Attributes:
         sizes: Voxels of each node, (N,).
-        sums: Of its voxels' positions along (z, y, x), (3, N).
-        level: At which it came to be, (N,).
+        sums: Sum of the positions of each node's voxels along (z, y, x), (3, N).
+        level: Level at which each node came into being, (N,).
         parent: The node that it became a part of, or itself, (N,).
         alive: Nodes that are components at the level of the last step, ascending.
     """
@@ -132,7 +132,7 @@ def open_levels(levels: Levels, min_sizes: list[int], connectivity: int) -> list
     """Return levels whose masks are those of `levels` without components of fewer than some number of voxels.
 
     Args:
-        levels: Of the sweep, (Z, Y, X).
+        levels: Levels of the sweep, (Z, Y, X).
         min_sizes: Voxels that a component has at least; one result for each.
         connectivity: 6 joins voxels that share a face, 18 an edge, 26 a corner.
     """

@@ -21,7 +21,7 @@ def measure_levels(parts: Iterable[tuple[Box, NDArray[np.float32]]], shape: ZYX,
 
     Args:
         parts: Boxes, and the probabilities in them; together they are the volume.
-        shape: Of the volume, along (z, y, x).
+        shape: Extent of the volume along (z, y, x), in voxels.
         thresholds: Ascending, at most 255.
 
     Raises:

@@ -56,7 +56,7 @@ def sum_nearest(levels: Levels, truth: Mask, spacing_nm: Spacing) -> NDArray[np.
     """Sum, over the annotated voxels, the distance to the nearest voxel of at least each level.
 
     Args:
-        levels: Of a sweep, (Z, Y, X).
+        levels: Levels of a sweep, (Z, Y, X).
         truth: Annotated voxels, bool, same shape.
         spacing_nm: Voxel size along (z, y, x), in nanometres.
 

@@ -84,7 +84,7 @@ def sweep_masks(levels: Levels, number: int, min_sizes: Sequence[int]) -> Iterat
 
     Args:
         levels: How many of the thresholds each voxel reaches, (Z, Y, X).
-        number: Of the thresholds.
+        number: Number of thresholds.
         min_sizes: Voxels that a component has at least.
     """
     for opened in open_levels(levels, list(min_sizes), SIZE_CONNECTIVITY):

@@ -20,7 +20,8 @@ def download(what: Sequence[str], folder: Path, url: str | None, trust_first: bo
 
     Args:
         what: Names in `SETS`; none is the padded training and test volumes.
-        folder: Where they go; what is wanted of an archive goes into a folder beside it, over nothing that is there.
+        folder: Where the files go; the wanted files of an archive go into a folder inside it, over nothing that is
+            there.
         url: A mirror.
         trust_first: Take files that neither a digest nor a certificate vouches for.
 

@@ -76,8 +76,8 @@ def submit(predictions: Sequence[Path], folder: Path, decoding: DecodingConfig, 
     Args:
         predictions: Files that test mode wrote.
         folder: Where the files go.
-        decoding: From which probability on a voxel is cleft, and how many a component has at least.
-        prepared: Where the images lie that were predicted; None asks the predictions.
+        decoding: Probability from which on a voxel is cleft, and least size of a component.
+        prepared: Folder of the images that were predicted; None asks the predictions.
 
     Raises:
         UserError: If a prediction cannot be used, which is told before any file is written, or one cannot be written.
