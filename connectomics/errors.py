@@ -27,7 +27,7 @@ class CheckpointError(UserError):
 
 
 class DeviceError(UserError):
-    """The machine has not got what the settings ask for."""
+    """The machine lacks what the settings ask for."""
 
 
 class PredictionError(UserError):

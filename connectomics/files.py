@@ -117,7 +117,7 @@ def _machine() -> str:
 
 
 def _remove_leftovers(path: Path) -> None:
-    """Remove what processes of this machine that are no more left beside `path`."""
+    """Remove what processes of this machine that no longer exist left beside `path`."""
     pattern = re.compile(rf"\.{re.escape(path.name)}\.{_machine()}-(\d+)(\.former)?\.partial")
     for sibling in path.parent.iterdir():
         found = pattern.fullmatch(sibling.name)

@@ -47,12 +47,12 @@ class Box:
         return z, y, x
 
     def moved(self, by: ZYX) -> Box:
-        """Return the box of the same shape that begins further on by so many voxels."""
+        """Return the box of the same shape, moved by a number of voxels."""
         z, y, x = (a + n for a, n in zip(self.start, by, strict=True))
         return Box.at((z, y, x), self.shape)
 
     def grown(self, by: ZYX, shape: ZYX) -> Box:
-        """Return the box with so many voxels more on either side, as far as a volume of `shape` has them."""
+        """Return the box grown by a number of voxels on either side, as far as a volume of `shape` has them."""
         start = tuple(max(0, a - n) for a, n in zip(self.start, by, strict=True))
         stop = tuple(min(b + n, end) for b, n, end in zip(self.stop, by, shape, strict=True))
         return Box((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))

@@ -49,7 +49,7 @@ def _parse(text: str) -> Assignment:
 
 
 def _with_home(text: str) -> str:
-    """Write out the home folder where a path begins with `~/`, a character that Hydra's grammar has not got."""
+    """Write out the home folder where a path begins with `~/`, a character that Hydra's grammar lacks."""
     key, equals, value = text.partition("=")
     return key + equals + re.sub(r"(^|[\[,:]\s*)~(?=/)", lambda found: found[1] + os.path.expanduser("~"), value)
 

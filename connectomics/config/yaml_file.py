@@ -86,7 +86,7 @@ def _bases(path: Path, named: Any) -> Iterator[Path]:
 
 
 def _require_bounded(path: Path) -> None:
-    """Refuse, before anything is built, what would take long or for ever: deep nesting, and aliases of aliases.
+    """Refuse, before anything is built, what would take long or forever: deep nesting, and aliases of aliases.
 
     Raises:
         ConfigError: With what is too much.

@@ -1,4 +1,4 @@
-"""Fetch a file: what broke off goes on, and what is not the file that was meant is refused.
+"""Fetch a file: a broken transfer is resumed, and a file other than the one that was meant is refused.
 
 What vouches for a file is its SHA-256. The challenge's site has an expired certificate, which for such a file does not
 matter. Where no digest is known, a valid certificate vouches for the first download, whose digest is then written

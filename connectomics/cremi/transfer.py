@@ -1,4 +1,4 @@
-"""The bytes of a file over HTTP; a broken transfer goes on where it was."""
+"""The bytes of a file over HTTP; a broken transfer resumes where it stopped."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ class Transfer:
 
 
 def _is_final(error: Exception) -> bool:
-    """Return whether a new attempt is of no use: the server says that there is no such file, or the address is none."""
+    """Return whether another attempt is pointless: the server has no such file, or the address is not valid."""
     if isinstance(error, requests.exceptions.HTTPError) and error.response is not None:
         return error.response.status_code < 500
     return isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.MissingSchema

@@ -94,7 +94,7 @@ def predict_volume(
 
 
 class _Stopped(Exception):
-    """Ends a lane whose prediction nobody waits for any more."""
+    """Ends a lane whose prediction is no longer needed."""
 
 
 class _Counter:

@@ -143,7 +143,7 @@ def _views_of_windows(row: int, plan: InferencePlan, grid: WindowGrid) -> Iterat
 
 
 def _next_batch(waiting: deque[WindowView], size: int, window: tuple[int, int, int]) -> list[WindowView]:
-    """Return the next looks that may go together; a window that is no square changes its shape when it is turned."""
+    """Return the next looks that may go together; a window that is not square changes its shape when it is turned."""
     batch = islice(waiting, size)
     if window[1] == window[2]:
         return list(batch)

@@ -1,4 +1,4 @@
-"""What of a prediction is saved, and in which type; a killed prediction goes on from what was saved."""
+"""The saved part of a prediction and its type; a killed prediction resumes from what was saved."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def scale_on(device: torch.device, slab: npt.NDArray, intensity: IntensityRange)
 
 
 def to_host(share: Tensor) -> Share:
-    """Begin to copy a row's share to the host; the device goes on with the next row meanwhile."""
+    """Begin to copy a row's share to the host; meanwhile the device starts on the next row."""
     if share.device.type != "cuda":
         return share.numpy
     copy = torch.empty(share.shape, dtype=share.dtype, pin_memory=True)

@@ -24,7 +24,7 @@ class DiceLoss(Loss):
     def __init__(
         self, sigmoid: bool = True, smooth_nr: float = 1e-5, smooth_dr: float = 1e-5, batch: bool = False
     ) -> None:
-        """Prepare the loss; it is no mean over voxels.
+        """Prepare the loss, which is not a mean over voxels.
 
         Args:
             sigmoid: Whether the prediction still lacks its sigmoid.

@@ -147,7 +147,7 @@ class TargetDistances:
 
     @property
     def uses_tree(self) -> bool:
-        """Whether each voxel is looked up by itself; otherwise a transform holds the distances of all."""
+        """Whether each voxel is looked up on its own; otherwise a transform holds all distances."""
         return self._tree is not None
 
     def squared(self, z: int, pixels: NDArray[np.intp]) -> NDArray[np.float64]:

@@ -72,7 +72,7 @@ def _fold_sum(block: ConvBlock) -> None:
 
 
 def _fold_head(network: RSUNet) -> None:
-    """Fold the batch norm before the head into the last convolution, which nobody else reads."""
+    """Fold the batch norm before the head into the last convolution, whose output nothing else reads."""
     norm = _batch_norm(network.head[0])
     if norm is not None:
         last = network.ups[-1].block if len(network.ups) else network.stem

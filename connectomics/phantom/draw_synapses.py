@@ -58,7 +58,7 @@ def place_contacts(cells: Cells, count: int, rng: np.random.Generator, apart: ZY
 
 
 def _has_free_wall(cells: Cells, free: NDArray[np.bool_], centre: ZYX, radius: int) -> bool:
-    """Return whether the wall at `centre` goes on for `radius` and is free: a cheap look at one section only."""
+    """Return whether the wall at `centre` continues for `radius` and is free: a cheap look at one section only."""
     z, y, x = centre
     at = np.s_[z, max(0, y - radius) : y + radius + 1, max(0, x - radius) : x + radius + 1]
     one, other = cells.body[centre], cells.neighbour[centre]
@@ -143,7 +143,7 @@ def paint_density(canvas: NDArray[np.float32], synapse: Synapse, depth: float) -
 
 
 def paint_junction(canvas: NDArray[np.float32], contact: Contact, rng: np.random.Generator) -> None:
-    """Draw a dark thick membrane that is no synapse: alike on both sides, without slit, bar or vesicles."""
+    """Draw a dark thick membrane that is not a synapse: alike on both sides, without slit, bar or vesicles."""
     patch = contact.plate(rng.uniform(1.8, 3.2))
     canvas[contact.box.slices][patch] = rng.uniform(40, 66)
 

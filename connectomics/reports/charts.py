@@ -16,7 +16,7 @@ LABEL_PX = 15
 
 
 def draw_curves(title: str, curves: Curves, used: float | None = None) -> str:
-    """Return figures of all scores over the threshold: those that are shares in one, each other one by itself.
+    """Return figures of all scores over the threshold: the shares in one figure, every other score in its own.
 
     Args:
         title: What the numbers are of.

@@ -81,7 +81,7 @@ def write_volume_data(
     rule: MatchRule,
     classes: Sequence[str] = (),
 ) -> WrittenVolume:
-    """Write the pictures and outlines of a volume into a page, as elements that nothing draws by itself.
+    """Write the pictures and outlines of a volume into a page, as elements that are not drawn until they are asked for.
 
     Args:
         page: The page that they are written to.
@@ -124,7 +124,7 @@ def _write_json(page: IO[str], name: str, value: Any) -> None:
 
 
 def _compare(predicted: NDArray, truth: NDArray, spacing: Spacing, rule: MatchRule, parted: bool) -> Comparison:
-    """Compare objects: by their ids where they consist of parts, otherwise as components of what is not 0."""
+    """Compare objects: by their ids where they consist of parts, otherwise as components of the foreground."""
     if parted:
         return compare_sides(predicted, truth, spacing, rule)
     return compare_objects(MaskPair(predicted, truth, spacing), rule)

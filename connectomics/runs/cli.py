@@ -67,7 +67,7 @@ def _load(args: argparse.Namespace, mode: str) -> dict[str, Config]:
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse the command line; a wrong one ends with status 2, as everywhere."""
+    """Parse the command line; a wrong one ends with status 2."""
     parser = argparse.ArgumentParser(
         prog="main.py", epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Train a network to find synapses in volume EM, predict whole volumes, score them as CREMI does.",

@@ -22,14 +22,14 @@ MADE_FROM = "made_from"
 
 @final
 class Keeper:
-    """Moves finished results out of the way of others, all those of one command into one folder."""
+    """Moves finished results out of the way of new ones; those of one command go into one folder."""
 
     def __init__(self, run: RunFolder) -> None:
         self._run = run
         self._folder: Path | None = None
 
     def make_way(self, name: str, prediction: Mapping[str, str], mask: str, scores: str) -> None:
-        """Move what there is of a volume, from the first file on that was made from something else.
+        """Move the files of a volume, from the first one on that was made from something else.
 
         A mask was made from its prediction, everything else from both; so they go together.
 
@@ -51,7 +51,7 @@ class Keeper:
             self.keep(rest)
 
     def keep(self, files: Iterable[Path]) -> None:
-        """Move files, those of them that there are, and say where they are when the first one goes.
+        """Move the files that exist, and say where they are when the first one goes.
 
         Raises:
             UserError: If they cannot be moved.

@@ -123,7 +123,7 @@ def _score_all(
 
 
 def _mean(scores: dict[str, dict[str, Any]], failed: dict[str, str]) -> dict[str, Any]:
-    """Average the volumes; without one of them there is no mean that could be compared."""
+    """Average the volumes; if one of them has no scores, there is no mean that could be compared."""
     means = mean_over_volumes(scores)
     if not failed:
         return means

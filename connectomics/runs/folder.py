@@ -175,7 +175,7 @@ def run_of(checkpoint: Path, save_path: str, make: bool = True) -> RunFolder:
 
 
 def _stamp() -> str:
-    """Return the time, or the job's number where a cluster starts each process by itself."""
+    """Return the time, or the number of the job where a cluster starts each process on its own."""
     job = os.environ.get("SLURM_JOB_ID")
     if job is not None and int(os.environ.get("SLURM_NTASKS", "1")) > 1:
         return f"slurm_{job}"

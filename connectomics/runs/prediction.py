@@ -1,4 +1,4 @@
-"""Predict one volume; a killed prediction goes on where it was when the same command is given again."""
+"""Predict one volume; a killed prediction resumes when the same command is given again."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def read_sections(job: Job, name: str, saving: Saving) -> Iterator[Sections]:
 
 
 def try_windows(job: Job, volume: LabelledSource, windows: int) -> None:
-    """Predict so many windows in a corner of the volume, and write nothing."""
+    """Predict a number of windows in a corner of the volume, and write nothing."""
     wanted = zip(volume.image.shape, job.plan.window, (1, 1, windows), strict=True)
     z, y, x = (min(extent, size * count) for extent, size, count in wanted)
     corner = CroppedSource(volume.image, Box((0, 0, 0), (z, y, x)))

@@ -1,4 +1,4 @@
-"""What is looked at after a test, made from the files that it wrote: pictures of sections, and the page."""
+"""Pictures of sections and the page, made after a test from the files that it wrote."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def read_truth(job: Job, volume: LabelledSource) -> LabelIds:
 
 
 def pair_labels(job: Job, volume: LabelledSource, labels: Labels) -> LabelPair:
-    """Return the labels (Z, Y, X) of a volume beside the annotated ones; voxels that nobody annotated do not count."""
+    """Return the labels (Z, Y, X) of a volume with the annotated ones; voxels that nobody annotated do not count."""
     truth, spacing = read_truth(job, volume), volume.image.info.spacing_nm
     assert spacing is not None
     return LabelPair(labels, truth.ids, spacing, truth.annotated)

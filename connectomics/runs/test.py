@@ -56,7 +56,7 @@ def test(job: Job) -> RunFolder:
 
 @dataclass(frozen=True, slots=True)
 class Tested:
-    """What came out of one volume."""
+    """The outcome of one volume."""
 
     scores: Mapping[str, Any]
     made_from: str

@@ -88,7 +88,7 @@ def _train_in(
 
 
 def _fit(trainer: pl.Trainer, module: SegmentationModule, data: VolumesDataModule, checkpoint: Path | None) -> None:
-    """Train; a second Ctrl-C ends as a `KeyboardInterrupt` does that nobody waits for."""
+    """Train; a second Ctrl-C raises `KeyboardInterrupt`."""
     try:
         with signals_given_back():
             trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
@@ -97,7 +97,7 @@ def _fit(trainer: pl.Trainer, module: SegmentationModule, data: VolumesDataModul
 
 
 def resume_hint(interrupted: TrainingInterrupted) -> str:
-    """Say how an interrupted training goes on."""
+    """Say how to go on with an interrupted training."""
     return f"{interrupted}; the step was finished and saved; go on with --checkpoint {interrupted.checkpoint}"
 
 

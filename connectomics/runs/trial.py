@@ -9,7 +9,7 @@ from connectomics.screen.console import say
 
 
 def try_volumes(job: Job, windows: int) -> None:
-    """Predict so many windows of each volume, and write nothing."""
+    """Predict a number of windows of each volume, and write nothing."""
     tell_what_to_know(job)
     for volume in job.volumes:
         try_windows(job, volume, windows)

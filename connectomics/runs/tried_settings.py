@@ -54,7 +54,7 @@ def _sweep_levels(job: Job, volume: LabelledSource, predicted: Iterator[Sections
 
 
 def _sweep_decoded(job: Job, volume: LabelledSource, predicted: Iterator[Sections]) -> list[Row]:
-    """Decode and score the volume with each setting by itself."""
+    """Decode and score the volume with one setting after another."""
     whole = np.empty((job.plan.channels, *volume.image.shape), np.float32)
     for sections in predicted:
         whole[(slice(None), *sections.box.slices)] = sections.voxels

@@ -1,1 +1,1 @@
-"""Floor 1: what a run says on the screen: lines, durations, how far a prediction is."""
+"""Floor 1: what a run says on the screen: lines, durations, progress of a prediction."""

@@ -1,4 +1,4 @@
-"""What a run says on the screen; with several processes only the first one speaks."""
+"""What a run says on the screen; of several processes only the first one writes."""
 
 from __future__ import annotations
 

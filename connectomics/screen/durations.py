@@ -1,4 +1,4 @@
-"""Lengths of time as people say them."""
+"""Durations, written for people."""
 
 
 def describe_seconds(seconds: float) -> str:

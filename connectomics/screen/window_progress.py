@@ -1,4 +1,4 @@
-"""How far the prediction of a volume is: a moving bar on a terminal, elsewhere a line now and then."""
+"""Progress of a prediction: a moving bar on a terminal, elsewhere a line now and then."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class PredictionProgress:
     """Tells windows done, windows per second, voxels per second and time left; use it as a context."""
 
     def __init__(self, name: str, voxels: int) -> None:
-        """Prepare to tell of a volume of so many voxels."""
+        """Prepare to report on a volume with this many voxels."""
         self._name, self._voxels = name, voxels
         screen = console()
         self._bar = Progress(BarColumn(), TextColumn("{task.description}"), console=screen, transient=True)

@@ -44,7 +44,7 @@ def describe_error(error: BaseException) -> str:
 
 
 def require_regular(path: Path) -> None:
-    """Refuse what is neither a file nor a folder: opening a named pipe waits for ever.
+    """Refuse what is neither a file nor a folder: opening a named pipe waits forever.
 
     Raises:
         VolumeError: With what it is, or what the system says.

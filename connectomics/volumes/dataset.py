@@ -38,7 +38,7 @@ MOST_NAMED = 12
 def choose_dataset(
     path: Path, wanted: str | None, present: Sequence[str], role: Role, usual: str | None = None
 ) -> tuple[str, str]:
-    """Return the name of the dataset to read, and what is to be told of the choice.
+    """Return the name of the dataset to read, and what to report about the choice.
 
     Args:
         path: The container, for messages.

@@ -1,4 +1,4 @@
-"""An image whose voxels that nobody annotated may hold what is no number."""
+"""An image that may hold NaN where nobody annotated it."""
 
 from __future__ import annotations
 

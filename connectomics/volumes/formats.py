@@ -1,4 +1,4 @@
-"""Formats that are not read, each with what to do about it."""
+"""Formats that are not read, and what to do with each."""
 
 from __future__ import annotations
 

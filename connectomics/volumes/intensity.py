@@ -105,7 +105,7 @@ def _extremes(source: VolumeSource, mask: VolumeSource | None) -> tuple[float, f
 
 
 def _require_masked(source: VolumeSource, mask: VolumeSource | None, start: int, slab: npt.NDArray) -> None:
-    """Refuse what is no finite number in a slab, (C, n, Y, X) from section `start` on, where the mask is not 0."""
+    """Refuse a slab with numbers that are not finite, (C, n, Y, X) from section `start` on, where the mask is not 0."""
     wrong = ~np.isfinite(slab)
     if mask is not None:
         box = Box((start, 0, 0), (start + slab.shape[1], *source.shape[1:]))

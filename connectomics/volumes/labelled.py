@@ -142,7 +142,7 @@ def _open(config: VolumesConfig, key: str, role: Role, i: int) -> VolumeSource:
 
 
 def _has_mask(config: VolumesConfig, i: int) -> bool:
-    """Return whether volume i has a mask; one that is optional may be missing, but not a link that leads nowhere."""
+    """Return whether volume i has a mask; an optional one may be missing, but must not be a broken link."""
     if not config.mask or not config.mask[i].startswith(OPTIONAL):
         return bool(config.mask)
     return os.path.lexists(split_location(config.mask[i].removeprefix(OPTIONAL))[0])

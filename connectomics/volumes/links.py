@@ -1,4 +1,4 @@
-"""Links inside HDF5 files: followed by hand, so that none reaches a file that the user did not mean."""
+"""Links inside HDF5 files: followed by our own code, so that none reaches a file that the user did not mean."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class Level:
 
 
 def read_levels(attributes: Mapping[str, Any], location: str) -> list[Level]:
-    """Return the levels that attributes of a group state, the finest first; none where it is no such group.
+    """Return the levels that attributes of a group state, the finest first; none if the group is not multiscale.
 
     Raises:
         VolumeError: If what is stated is not as OME-Zarr has it.

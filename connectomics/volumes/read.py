@@ -1,4 +1,4 @@
-"""One way to open any volume: HDF5, the CREMI layout, Zarr, TIFF."""
+"""Open any volume in one way: HDF5, the CREMI layout, Zarr, TIFF."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def _agreed(info: VolumeInfo, stated: Spacing | None) -> Spacing | None:
 
 
 def _refuse_path_inside(path: Path, location: str) -> None:
-    """Refuse a path that goes on inside a container, with the way in which that is written."""
+    """Refuse a path that continues inside a container, and say how that is written."""
     if path.is_file() or (path.suffix.lower() in READERS and path.exists()):
         return
     for container in path.parents:

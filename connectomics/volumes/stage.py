@@ -191,7 +191,7 @@ def layout(channels: int, shape: ZYX, dtype: npt.DTypeLike) -> dict[str, str]:
 
 
 def read_fingerprint(path: Path) -> Made | None:
-    """Return what a finished file was made from; None where there is no such file, or it states nothing."""
+    """Return what a finished file was made from; None if there is no such file, or it does not say."""
     try:
         attributes = read_attributes(path)
         return Made(json.loads(attributes[ATTRIBUTE]), json.loads(attributes.get(MADE_WITH, "{}")))

@@ -1,6 +1,6 @@
-"""What a file says of its voxels in attributes, and whom of several that speak is believed.
+"""What a file says about its voxels in attributes, and which of several statements is believed.
 
-The order in which voxel size and offset are believed; the first that speaks is taken:
+Voxel size and offset come from the first of these that states them:
 
 1. OME metadata: `multiscales` of the Zarr group that lists the array (scale and translation of its level, then of all
    levels, in the units of the axes); in TIFF, PhysicalSizeX, Y and Z of the OME XML with their units.
@@ -13,9 +13,9 @@ The order in which voxel size and offset are believed; the first that speaks is 
 Lengths are nanometres, unless `units` or `unit` beside them or around them says otherwise (`element_size_um` is always
 in micrometres). Three numbers belong to the axes z, y, x as they are stored; as many as there are axes, one to each.
 
-The order in which axes are believed: OME; `axis_names`, `axes`, `axistags` or `_ARRAY_DIMENSIONS` of the dataset, the
-`dimension_names` of Zarr 3, the labels of HDF5 dimensions; in TIFF, OME XML, ImageJ's or tifffile's own; else
-(z, y, x), or (channel, z, y, x). Axes of length one are dropped.
+Axes come from the first of these that names them: OME; `axis_names`, `axes`, `axistags` or `_ARRAY_DIMENSIONS` of the
+dataset, the `dimension_names` of Zarr 3, the labels of HDF5 dimensions; in TIFF, OME XML, ImageJ's or tifffile's own;
+else (z, y, x), or (channel, z, y, x). Axes of length one are dropped.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Stated:
-    """What is said of a volume's place and voxels."""
+    """What is stated about a volume's place and voxels."""
 
     spacing_nm: Spacing | None = None
     offset_nm: Spacing | None = None

@@ -25,7 +25,7 @@ MOST_LAYERS = 4
 def check_storage(
     dataset: h5py.Dataset, path: Path, top: Path, files: set[Path], layers: int = MOST_LAYERS
 ) -> list[str]:
-    """Return what is to be told of how a dataset is stored.
+    """Return what to report about how a dataset is stored.
 
     Args:
         dataset: The dataset; its voxels are not read.

@@ -1,4 +1,4 @@
-"""How a missing file is had, if it is one that a tutorial reads."""
+"""How to get a missing file that a tutorial reads."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SOURCES: Mapping[str, str] = {
 
 
 def how_to_get(path: Path) -> str:
-    """Return the end of a complaint that a file is missing: how to have it, if it is one that a tutorial reads."""
+    """Return the end of an error about a missing file: how to get it, if a tutorial reads it."""
     for folder in path.parents:
         if folder.name in SOURCES and folder.parent.name == "datasets":
             out = "" if folder.parent == Path("datasets") else f" --out {folder.parent}"

@@ -35,7 +35,7 @@ USUAL_NM = (0.5, 5000.0)
 
 
 def nanometres_of(unit: Any, location: str) -> float | None:
-    """Return how many nanometres a unit has; None for what is no length, such as "pixel".
+    """Return how many nanometres a unit has; None for what is not a length, such as "pixel".
 
     Raises:
         VolumeError: If nobody knows the unit.
@@ -51,7 +51,7 @@ def nanometres_of(unit: Any, location: str) -> float | None:
 
 
 def rounded(length_nm: float) -> float:
-    """Return a length without what a change of units added to it."""
+    """Return a length without the rounding error of a change of units."""
     return float(f"{length_nm:.12g}")
 
 

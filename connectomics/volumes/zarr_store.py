@@ -32,7 +32,7 @@ MOST_NODES = 2000
 
 
 class RegularFiles(LocalStore):
-    """A store on the disk in which nothing but regular files is opened: a named pipe would wait for ever."""
+    """A store on the disk in which nothing but regular files is opened: a named pipe would wait forever."""
 
     async def get(self, key: str, *args: Any, **kwargs: Any) -> Any:
         """Return what is stored under a key.

@@ -48,7 +48,7 @@ def sweep_levels(
     rule: MatchRule,
     annotated: Mask | None = None,
 ) -> list[SweptSetting]:
-    """Score every mask of a sweep, exactly as the metrics score each mask by itself.
+    """Score every mask of a sweep, exactly as the metrics score each mask on its own.
 
     Memory beyond the two volumes: one byte a voxel for each minimum size, nine while components are found, and some
     hundred bytes for each voxel on the border of a mask.

@@ -128,7 +128,7 @@ def _open(path: Path, prepared: Path | None) -> Predicted:
 
 
 def _scale(path: Path, source: VolumeSource) -> float:
-    """Return what a probability of 1 is stored as; refuse what says, or shows by its type, that it is no prediction."""
+    """Return what a probability of 1 is stored as; refuse a file that is, by its word or its type, no prediction."""
     info, stated = source.info, read_attributes(path)
     remedy = "give the file test_<image>_prediction.h5 that test mode wrote"
     content = str(stated.get("content", PROBABILITY))
@@ -152,7 +152,7 @@ def _scale(path: Path, source: VolumeSource) -> float:
 
 
 def _require_probabilities(one: Predicted) -> None:
-    """Refuse values that are no probabilities, such as ids or logits stored as floating point numbers."""
+    """Refuse values that are not probabilities, such as ids or logits stored as floating point numbers."""
     if one.source.info.dtype.kind == "u" and one.scale >= np.iinfo(one.source.info.dtype).max:
         return
     for z in range(one.source.shape[0]):
