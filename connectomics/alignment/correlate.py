@@ -1,4 +1,4 @@
-"""How far one section lies off another, by phase correlation, and how alike they are then."""
+"""The displacement between two sections, by phase correlation, and how alike they are once it is undone."""
 
 from __future__ import annotations
 

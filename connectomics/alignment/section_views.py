@@ -1,4 +1,4 @@
-"""What of a section is compared with others: its texture, fine and coarse, without slow changes of brightness."""
+"""The texture of a section, by which sections are compared: fine and coarse, without slow changes of brightness."""
 
 from __future__ import annotations
 

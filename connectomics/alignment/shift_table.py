@@ -1,4 +1,4 @@
-"""The table of shifts: where each section lies, and which section stands in for a bad one."""
+"""The table of shifts: where each section lies, and which section replaces a bad one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 1: typed settings. Needs neither torch nor numpy, so that a typo is told in a fraction of a second."""
+"""Floor 1: typed settings. Needs neither torch nor numpy, so that a typo is reported in a fraction of a second."""
 
 from connectomics.config.load import as_plain, dump_config, load_config, load_configs, load_tuned
 from connectomics.config.schema import STAGES, Config

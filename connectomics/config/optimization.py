@@ -1,4 +1,4 @@
-"""`optimization`: how long, how exact, and by which optimizer."""
+"""`optimization`: how long the network is trained, in which precision, and by which optimizer."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal

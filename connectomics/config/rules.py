@@ -1,4 +1,4 @@
-"""The rules that settings must keep, one line each, in the order of the YAML file."""
+"""The rules that settings must obey, one line each, in the order of the YAML file."""
 
 from __future__ import annotations
 

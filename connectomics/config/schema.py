@@ -1,4 +1,4 @@
-"""The whole of the settings, in the order of the YAML file."""
+"""All settings, in the order of the YAML file."""
 
 from dataclasses import dataclass, field
 

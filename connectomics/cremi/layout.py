@@ -1,4 +1,4 @@
-"""What lies where in a file of the challenge: its raw, its clefts, and the box that is labelled."""
+"""The layout of a challenge file: its raw volume, its clefts, and the box that is labelled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An aligned volume of the challenge on its way to files, and what is stored with it so that there is a way back."""
+"""Write an aligned volume of the challenge, with what is needed to undo the alignment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Unpack what is wanted of an archive into a folder, and into nothing but that folder."""
+"""Unpack the wanted files of an archive into a folder, and nowhere else."""
 
 from __future__ import annotations
 

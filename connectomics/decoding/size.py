@@ -1,4 +1,4 @@
-"""Objects that are too small to be one."""
+"""Removal of objects that are too small."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Memory that was freed goes back to the system, so that what a process holds does not creep up with its work."""
+"""Give freed memory back to the system, so that a process does not grow as it works."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From settings to all that a prediction needs besides the volume and the network."""
+"""From settings to everything that a prediction needs besides the volume and the network."""
 
 from __future__ import annotations
 

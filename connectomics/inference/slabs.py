@@ -1,4 +1,4 @@
-"""Slabs of sections on their way: from the file to a device, raw, and back, predicted."""
+"""Move slabs of sections from a file to a device, and their predictions back."""
 
 from __future__ import annotations
 

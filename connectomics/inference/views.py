@@ -1,4 +1,4 @@
-"""Mirrored and turned views of a window, and how their predictions are joined."""
+"""Mirrored and rotated views of a window, and how their predictions are combined."""
 
 from __future__ import annotations
 

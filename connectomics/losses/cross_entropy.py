@@ -1,4 +1,4 @@
-"""Cross-entropy: of channels that are independent of each other, and of classes of which each voxel has one."""
+"""Cross-entropy, for independent channels and for classes of which each voxel has one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every term of the loss is."""
+"""The base of every loss term."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What keeps the two sides of a synapse apart."""
+"""A loss that keeps the two sides of a synapse apart."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far the voxels of one mask lie from another mask, by two ways that are slow on different masks.
+"""How far the voxels of one mask lie from another mask, in two ways that are slow on different masks.
 
 A k-d tree over the surface of the second mask answers each voxel by itself, in a few microseconds. The exact Euclidean
 distance transform of the `edt` package answers all voxels of the volume at once, in some thirty nanoseconds each. What

@@ -1,4 +1,4 @@
-"""What a table of objects is made of, and what its rows have in common."""
+"""What a table of objects is made from, and what its rows have in common."""
 
 from __future__ import annotations
 

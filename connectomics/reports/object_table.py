@@ -1,4 +1,4 @@
-"""What was found, one object a row: where it lies, how large and how probable it is, whether it is annotated."""
+"""What was found, one object per row: its place, size and probability, and whether it is annotated."""
 
 from __future__ import annotations
 

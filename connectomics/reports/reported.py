@@ -1,4 +1,4 @@
-"""One volume on its way into a page: read once, section by section."""
+"""Write one volume into a page; it is read once, section by section."""
 
 from __future__ import annotations
 

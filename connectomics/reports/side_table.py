@@ -1,4 +1,4 @@
-"""One row for each synapse that has sides: where they lie, how large and how sure they are, and which way it points."""
+"""One row per synapse with sides: their places, sizes and probabilities, and its direction."""
 
 from __future__ import annotations
 

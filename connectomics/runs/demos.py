@@ -1,4 +1,4 @@
-"""The demos there are: their settings, and what is asked of their phantoms."""
+"""The demos: their settings, and what their phantoms must be like."""
 
 from __future__ import annotations
 

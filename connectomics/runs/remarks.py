@@ -1,4 +1,4 @@
-"""What a user should know of the volumes of a run, and of their labels, is told before it begins."""
+"""What a user should know about the volumes and labels of a run before it begins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A network knows tissue at the voxel size, and the grey values in the range, that it learnt."""
+"""Check that volumes have the voxel size and the range of grey values that a network was trained on."""
 
 from __future__ import annotations
 

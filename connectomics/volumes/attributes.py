@@ -1,4 +1,4 @@
-"""What is stored beside the voxels of a file that this package wrote."""
+"""Attributes of a file that this package wrote."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the libraries throw at files that are damaged, and how that is told."""
+"""The exceptions that libraries raise on damaged files, and how they are reported."""
 
 from __future__ import annotations
 

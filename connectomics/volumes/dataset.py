@@ -1,4 +1,4 @@
-"""Which dataset of a container is meant, and what is known of it."""
+"""Which dataset of a container is meant, and what is known about it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Some sections of a volume, or of a block of its plane, on their way to a file."""
+"""Some sections of a volume, or of a block of its plane, about to be written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a volume's files are what they were: their names, sizes and times of change."""
+"""Whether a volume's files are unchanged: their names, sizes and modification times."""
 
 from __future__ import annotations
 

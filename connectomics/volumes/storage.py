@@ -1,4 +1,4 @@
-"""Whether all voxels of an HDF5 dataset are there, in the file and in a form that can be read."""
+"""Whether all voxels of an HDF5 dataset are in the file, and in a form that can be read."""
 
 from __future__ import annotations
 

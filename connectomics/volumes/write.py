@@ -1,4 +1,4 @@
-"""Write a volume section by section; it appears under its name only when it is whole."""
+"""Write a volume section by section; it gets its name only when it is whole."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`cremi.py download`: fetch files, tell what vouches for each, unpack archives."""
+"""`cremi.py download`: fetch files, say what vouches for each, unpack archives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`cremi.py prepare`: align volumes, write image, label and mask, tell and draw what was done."""
+"""`cremi.py prepare`: align volumes, write image, label and mask, report and draw what was done."""
 
 from __future__ import annotations
 
