@@ -29,16 +29,6 @@ class VolumesConfig:
 
 
 @dataclass(kw_only=True, slots=True)
-class TrainingVolumesConfig(VolumesConfig):
-    """`data.train`: as the others, and how often each volume is drawn."""
-
-    weights: list[float] | None = None
-    """How often patches are drawn from each image, relative to the others; 0 is never. Null draws all positions of all
-    images alike: a large image gives more patches than a small one, and, where rejection prefers synapses, one with
-    many synapses more than one with few. Equal weights draw from each image equally often."""
-
-
-@dataclass(kw_only=True, slots=True)
 class RejectSamplingConfig:
     """`data.dataloader.reject_sampling`: prefer patches with foreground."""
 
@@ -61,6 +51,10 @@ class DataloaderConfig:
     """Largest number of validation patches, spread evenly over the annotated parts of the validation volumes; null
     covers them once."""
     reject_sampling: RejectSamplingConfig = field(default_factory=RejectSamplingConfig)
+    volume_weights: list[float] | None = None
+    """How often patches are drawn from each training image, relative to the others; 0 is never. Null draws all
+    positions of all images alike: a large image gives more patches than a small one, and, where rejection prefers
+    synapses, one with many synapses more than one with few. Equal weights draw from each image equally often."""
     use_preloaded_cache_train: bool = True
     """Hold the training volumes in memory (once, whatever the number of workers); false reads patches from disk."""
     use_preloaded_cache_val: bool = True
@@ -103,7 +97,7 @@ class TargetConfig:
 class DataConfig:
     """`data`: which volumes, how they are cut, scaled and augmented."""
 
-    train: TrainingVolumesConfig = field(default_factory=TrainingVolumesConfig)
+    train: VolumesConfig = field(default_factory=VolumesConfig)
     val: VolumesConfig = field(default_factory=VolumesConfig)
     test: VolumesConfig = field(default_factory=VolumesConfig)
     allow_other_resolution: bool = False

@@ -102,11 +102,11 @@ RULES: tuple[Rule, ...] = (
     Rule("model.loss.losses", f"terms whose target_slice is {SLICE}",
          lambda v, c: all(_optional_slice(t.target_slice, c) for t in v)),
     *(_as_many(stage, what) for stage in ("train", "val", "test") for what in ("label", "mask")),
-    Rule("data.train.weights", "null or a weight of at least 0 for each entry of data.train.image, not all 0",
-         lambda v, c: v is None or (len(v) == len(c.data.train.image) and min(v, default=-1) >= 0
-                                    and 0 < sum(v) < float("inf"))),
     *(_resolution(stage) for stage in ("train", "val", "test")),
     *(_crop(stage) for stage in ("train", "val", "test")),
+    Rule("data.dataloader.volume_weights", "null or a weight of at least 0 for each of data.train.image, not all 0",
+         lambda v, c: v is None or (len(v) == len(c.data.train.image) and min(v, default=-1) >= 0
+                                    and 0 < sum(v) < float("inf"))),
     _lengths("data.dataloader.patch_size"),
     _divisible("data.dataloader.patch_size"),
     _at_least("data.dataloader.batch_size", 1),

@@ -98,7 +98,7 @@ class VolumesDataModule(pl.LightningDataModule):
             for v in cutter.volumes
         ]
         names = [v.image.info.location for v in cutter.volumes]
-        sampler = build_sampler(names, positions, reject, data.train.weights)
+        sampler = build_sampler(names, positions, reject, data.dataloader.volume_weights)
         augmentation = build_augmentation(data.augmentation)
         return TrainingPatches(cutter, sampler, augmentation, data.dataloader.patch_size, self.config.system.seed)
 

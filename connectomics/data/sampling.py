@@ -77,7 +77,7 @@ def build_sampler(
         names: What the volumes are called, for messages.
         positions: Where patches may lie in them.
         reject: `data.dataloader.reject_sampling`.
-        weights: `data.train.weights`; one that weighs 0 is never drawn, and nothing is asked of it.
+        weights: `data.dataloader.volume_weights`; one that weighs 0 is never drawn, and nothing is asked of it.
 
     Raises:
         UserError: If a volume has no position to draw, none of any volume reaches the threshold, or a weight asks for
@@ -103,7 +103,7 @@ def build_sampler(
             raise UserError(
                 f"{name}: no patch holds {key}.size_thres = {reject.size_thres} foreground voxels (the largest count "
                 f"found is {here.largest}), and with {key}.p = 1 all others are rejected; its weight in "
-                "data.train.weights must be 0"
+                "data.dataloader.volume_weights must be 0"
             )
     return PatchSampler(positions, reject.p, weights)
 

@@ -204,7 +204,7 @@ def test_processes_share_the_validation_and_count_nothing_twice(make_config: Mak
 
 def test_weights_of_the_volumes_reach_the_sampler(make_config: MakeConfig) -> None:
     config = make_config((10, 40, 50), (8, 30, 70))
-    config.data.train.weights = [0.0, 1.0]
+    config.data.dataloader.volume_weights = [0.0, 1.0]
     patches = ready(config).training_patches()
     assert {patches.sampler.draw(np.random.default_rng(n))[0] for n in range(20)} == {1}
 

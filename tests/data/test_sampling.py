@@ -150,7 +150,9 @@ def test_a_threshold_that_no_patch_reaches_tells_the_largest_count() -> None:
 def test_rejecting_everything_of_a_volume_that_weighs_something_names_the_volume() -> None:
     both = [positions_of(sparse(), 20), positions_of(np.zeros((8, 30, 30), np.uint8), 20)]
     names, reject = ["im_A.h5", "im_B.h5"], RejectSamplingConfig(size_thres=20, p=1.0)
-    with pytest.raises(UserError, match=r"im_B\.h5: .*largest count found is 0.*data\.train\.weights must be 0"):
+    with pytest.raises(
+        UserError, match=r"im_B\.h5: .*largest count found is 0.*data\.dataloader\.volume_weights must be 0"
+    ):
         build_sampler(names, both, reject, [1.0, 0.5])
     for weights in (None, [1.0, 0.0]):
         sampler, rng = build_sampler(names, both, reject, weights), np.random.default_rng(0)
