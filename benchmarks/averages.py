@@ -28,7 +28,7 @@ from connectomics.data.resample import Geometry
 from connectomics.inference.views import Ensemble, all_views
 from connectomics.metrics import LabelPair, mean_over_volumes, score_volume
 from connectomics.models import build_model
-from connectomics.models.build import MEMORY_FORMATS
+from connectomics.models.build import choose_memory_format
 from connectomics.runs.network import forward_on
 from connectomics.training.checkpoints import SETTINGS_KEY, load_weights, network_weights, read_checkpoint
 
@@ -61,7 +61,7 @@ def measure_again(model: nn.Module, patches: Iterable[Tensor]) -> None:
 
 def score(model: nn.Module, config: Config, cutter: PatchCutter, views: bool) -> str:
     """Return the mean scores of the volumes."""
-    form = MEMORY_FORMATS[config.model.memory_format]
+    form = choose_memory_format(config.model, on_gpu=False)
     forward = forward_on(torch.device("cpu"), model.eval(), form, config.inference.precision, config.inference.compile)
     scores = {}
     for number, volume in enumerate(cutter.volumes):

@@ -1,6 +1,7 @@
 """`model`: the network and its loss."""
 
 from dataclasses import dataclass, field
+from itertools import accumulate, islice
 from math import prod
 from typing import Any, Literal
 
@@ -41,6 +42,12 @@ class RSUNetConfig:
         z, y, x = (prod(factor[axis] for factor in (self.input_pooling, *self.down_factors)) for axis in range(3))
         return z, y, x
 
+    @property
+    def values_per_voxel(self) -> float:
+        """Values that the largest layer holds for each voxel of the image."""
+        factors = accumulate((self.input_pooling, *self.down_factors), lambda share, f: share / prod(f), initial=1.0)
+        return max(width * share for width, share in zip(self.filters, islice(factors, 1, None), strict=True))
+
 
 @dataclass(kw_only=True, slots=True)
 class LossTermConfig:
@@ -80,8 +87,9 @@ class ModelConfig:
     """Number of channels of the image."""
     out_channels: int = 1
     """Channels of the prediction; the target must have the same number, unless slices say otherwise."""
-    memory_format: Literal["channels_last_3d", "contiguous"] = "channels_last_3d"
-    """Order of a tensor in memory; `benchmarks/README.md` says what each costs."""
+    memory_format: Literal["auto", "channels_last_3d", "contiguous"] = "auto"
+    """Order of a tensor in memory: "auto" is channels_last_3d, but contiguous on a GPU with instance or group norm,
+    whose kernels are slow in the other order. `benchmarks/README.md` has what each costs on a CPU."""
     rsunet: RSUNetConfig = field(default_factory=RSUNetConfig)
     loss: LossConfig = field(default_factory=LossConfig)
 
@@ -89,3 +97,9 @@ class ModelConfig:
     def total_factor(self) -> tuple[int, int, int]:
         """What extents must be divisible by for the networks whose settings are here; 1 for those from elsewhere."""
         return self.rsunet.total_factor if self.arch.type == "rsunet" else (1, 1, 1)
+
+    @property
+    def values_per_voxel(self) -> float:
+        """Values that the largest tensor holds for each voxel of the image, as far as the settings here tell."""
+        ends = float(max(self.in_channels, self.out_channels))
+        return max(ends, self.rsunet.values_per_voxel) if self.arch.type == "rsunet" else ends

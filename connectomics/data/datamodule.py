@@ -145,12 +145,16 @@ class VolumesDataModule(pl.LightningDataModule):
         batches = self.trainer.fit_loop.epoch_loop.batch_progress
         return Progress(batches.total.processed, batches.current.processed, batches.current.completed)
 
+    def _on_gpu(self) -> bool:
+        """Return whether batches go to a GPU: only those are worth memory that the system cannot move."""
+        return torch.cuda.is_available() and self.config.system.num_gpus != 0
+
     def _loader_options(self, most: int) -> dict[str, object]:
         wanted = self.config.system.num_workers
         if wanted < 0:
             beside = 1 if self.trainer is None else max(1, self.trainer.num_devices)
             wanted = max(1, len(os.sched_getaffinity(0)) // beside)
-        return loader_options(min(wanted, most), pin_memory=torch.cuda.is_available())
+        return loader_options(min(wanted, most), pin_memory=self._on_gpu())
 
 
 def _annotated_windows(number: int, volume: LearningVolume, size: ZYX) -> list[ValidationWindow]:

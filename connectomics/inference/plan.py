@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import Literal
 
 from connectomics.config import Config
@@ -17,6 +18,9 @@ from connectomics.inference.window_grid import WindowGrid
 from connectomics.lookup import pick
 from connectomics.volumes.padding import PaddedSource, PadMode
 from connectomics.volumes.source import VolumeSource
+
+LARGEST_TENSOR = 2**31 - 1
+"""Values of the largest tensor that kernels with 32-bit indices can count; beyond it they fail, or are slow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,8 @@ class InferencePlan:
     """Extent along (y, x) of the blocks that a plane too large for memory is predicted in."""
     batch: int
     """How many views of windows go through the network together."""
+    values_per_voxel: float
+    """Values that the network's largest tensor holds for each voxel of a window."""
     views: tuple[tuple[View, ...], ...]
     """Groups of views; each window sees one of them."""
     ensemble: Literal["mean", "min", "max"]
@@ -58,6 +64,10 @@ class InferencePlan:
             y, x = (seam_share(old, new) for old, new in zip(self.window[1:], window[1:], strict=True))
             overlaps = (self.overlap, y, x)
         return WindowGrid.cover(shape, self.pad, window, overlaps, self.profile)
+
+    def batch_of(self, window: ZYX) -> int:
+        """Return how many views of windows go together: as many as are asked for, and as tensors can be counted."""
+        return max(1, min(self.batch, int(LARGEST_TENSOR / (prod(window) * self.values_per_voxel))))
 
     def views_at(self, z: int, y: int, x: int) -> tuple[View, ...]:
         """Return the views that the window at a place of the grid sees; the windows beside it see another group."""
@@ -95,6 +105,7 @@ def plan_inference(config: Config) -> InferencePlan:
         beyond=window.padding_mode,
         block=inference.block_size,
         batch=window.sw_batch_size,
+        values_per_voxel=config.model.values_per_voxel,
         views=_view_groups(inference),
         ensemble=inference.test_time_augmentation.ensemble_mode,
         activations=build_activations(inference.model.channel_activations, config.model.out_channels),

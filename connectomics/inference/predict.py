@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from connectomics.errors import PredictionError
 from connectomics.geometry import Box
-from connectomics.inference.memory import give_back_memory
+from connectomics.inference.memory import give_back_memory, shortage_told
 from connectomics.inference.plan import InferencePlan
 from connectomics.inference.rows import Lane, predict_row
 from connectomics.inference.slabs import Share, read_slabs, scale_on, to_host
@@ -71,8 +71,9 @@ def predict_volume(
     def compute(grid: WindowGrid, row: int, slab: npt.NDArray) -> Share:
         lane = idle.get()
         try:
-            scaled = scale_on(lane.device, slab, intensity)
-            return to_host(predict_row(scaled, row, plan, grid, lane, counter.add, on_notice))
+            with shortage_told(_advice(lane, slab, grid)):
+                scaled = scale_on(lane.device, slab, intensity)
+                return to_host(predict_row(scaled, row, plan, grid, lane, counter.add, on_notice))
         finally:
             idle.put(lane)
             give_back_memory()
@@ -91,6 +92,16 @@ def predict_volume(
         finally:
             counter.stop.set()
             pool.shutdown(cancel_futures=True)
+
+
+def _advice(lane: Lane, slab: npt.NDArray, grid: WindowGrid) -> str:
+    """Say what a row holds beside the windows that go through the network, and how it becomes smaller."""
+    size = " x ".join(str(n) for n in slab.shape[1:])
+    return (
+        f"{lane.device} has too little memory for {size} voxels at a time, what the windows of one place in z see; set "
+        "inference.block_size to predict each plane in blocks, such as [1000, 1000], or lower "
+        "inference.window.window_size"
+    )
 
 
 class _Stopped(Exception):

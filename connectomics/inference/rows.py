@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from itertools import islice, takewhile
 from typing import final
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from connectomics.errors import DeviceError
+from connectomics.inference.memory import is_out_of_memory
 from connectomics.inference.plan import InferencePlan
 from connectomics.inference.views import Ensemble, View
 from connectomics.inference.window_grid import AxisWindows, WindowGrid
@@ -31,6 +30,14 @@ class Lane:
         self.batch: int | None = None
         """How many views of windows fit into the memory at a time, once fewer fitted than asked for; None before
         that."""
+        self._weights: tuple[WindowGrid, tuple[Tensor, Tensor, Tensor]] | None = None
+
+    def weights(self, grid: WindowGrid) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what the windows of a grid count along (z, y, x), on the device; moved there once for all its rows."""
+        if self._weights is None or self._weights[0] is not grid:
+            z, y, x = (torch.from_numpy(axis.weights).to(self.device) for axis in (grid.z, grid.y, grid.x))
+            self._weights = grid, (z, y, x)
+        return self._weights[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +79,16 @@ def predict_row(
     Raises:
         DeviceError: If the device's memory is too small for a single window.
     """
-    canvas = _Canvas(row, plan, grid, image.device)
+    canvas, most = _Canvas(row, plan, grid, lane), plan.batch_of(grid.window)
     waiting = deque(_views_of_windows(row, plan, grid))
     joined: dict[tuple[int, int], Ensemble] = {}
     while waiting:
-        batch = _next_batch(waiting, lane.batch or plan.batch, grid.window)
+        batch = _next_batch(waiting, min(most, lane.batch or most), grid.window)
         try:
             predictions = _predict_batch(image, batch, plan, canvas, lane)
-        except torch.OutOfMemoryError as error:
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
             lane.batch = _halved(len(batch), grid, lane, error)
             notice(f"{lane.device} is out of memory with sw_batch_size={len(batch)}; going on with {lane.batch}")
             continue
@@ -97,13 +106,13 @@ def predict_row(
 class _Canvas:
     """What the windows of a row see, and the plane that their predictions are blended into."""
 
-    def __init__(self, row: int, plan: InferencePlan, grid: WindowGrid, device: torch.device) -> None:
+    def __init__(self, row: int, plan: InferencePlan, grid: WindowGrid, lane: Lane) -> None:
         sections, first = grid.sections_of_row(row), grid.z.starts[row]
         self._inside = slice(sections.start - first, sections.stop - first)  # the part of a window that has sections
-        self._weights_z = _on(device, grid.z.weights[row, self._inside])
-        self._weights_y, self._weights_x = _on(device, grid.y.weights), _on(device, grid.x.weights)
+        weights_z, self._weights_y, self._weights_x = lane.weights(grid)
+        self._weights_z = weights_z[row, self._inside]
         self._grid, self._corner = grid, grid.seen_by_row(row).start
-        self._blended = torch.zeros((plan.channels, len(sections), *grid.region.shape[1:]), device=device)
+        self._blended = torch.zeros((plan.channels, len(sections), *grid.region.shape[1:]), device=lane.device)
 
     def window(self, image: Tensor, place: tuple[int, int]) -> Tensor:
         """Return the window at a place, (C, Z, Y, X), of what the row sees."""
@@ -122,10 +131,6 @@ class _Canvas:
     def share(self) -> Tensor:
         """Return the blended plane, weighted along z."""
         return self._blended.mul_(self._weights_z[:, None, None])
-
-
-def _on(device: torch.device, weights: NDArray[np.float32]) -> Tensor:
-    return torch.from_numpy(weights).to(device)
 
 
 def _clipped(axis: AxisWindows, number: int, low: int, high: int) -> tuple[slice, slice]:
@@ -164,11 +169,13 @@ def _predict_batch(image: Tensor, batch: list[WindowView], plan: InferencePlan, 
     return plan.activations(logits)
 
 
-def _halved(batch: int, grid: WindowGrid, lane: Lane, error: torch.OutOfMemoryError) -> int:
+def _halved(batch: int, grid: WindowGrid, lane: Lane, error: RuntimeError) -> int:
     if batch == 1:
         size = " x ".join(str(n) for n in grid.window)
         raise DeviceError(
             f"{lane.device} has too little memory for one window of {size} voxels; lower inference.window.max_voxels "
             "(whole planes) or inference.window.window_size"
         ) from error
+    if lane.device.type == "cuda":
+        torch.cuda.empty_cache()  # what is held in pieces of the old size is of no use for the new one
     return batch // 2

@@ -42,10 +42,27 @@ MEMORY_FORMATS: Mapping[str, torch.memory_format] = {
 }
 
 
-def build_model(config: ModelConfig) -> nn.Module:
-    """Build the network that `config.arch.type` names, its weights in the memory format of the settings."""
+SLOW_IN_CHANNELS_LAST = ("instance", "group")
+"""Norms whose kernels on a GPU are slow in the channels-last order (pytorch issue 59168)."""
+
+
+def choose_memory_format(config: ModelConfig, on_gpu: bool) -> torch.memory_format:
+    """Return the order in memory of images and weights; "auto" is what is fast with this network there."""
+    if config.memory_format != "auto":
+        return MEMORY_FORMATS[config.memory_format]
+    slow = on_gpu and config.arch.type == "rsunet" and config.rsunet.norm in SLOW_IN_CHANNELS_LAST
+    return torch.contiguous_format if slow else torch.channels_last_3d
+
+
+def build_model(config: ModelConfig, on_gpu: bool = False) -> nn.Module:
+    """Build the network that `config.arch.type` names, its weights in the memory format of the settings.
+
+    Args:
+        config: The settings of the network.
+        on_gpu: Whether it will be moved to a GPU.
+    """
     model = pick_architecture(config).build(config)
-    return model.to(memory_format=MEMORY_FORMATS[config.memory_format])
+    return model.to(memory_format=choose_memory_format(config, on_gpu))
 
 
 def pick_architecture(config: ModelConfig) -> Architecture:

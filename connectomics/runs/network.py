@@ -18,11 +18,13 @@ from connectomics.config.model import ModelConfig
 from connectomics.config.system import SystemConfig
 from connectomics.errors import DeviceError
 from connectomics.inference import Forward, Lane
+from connectomics.inference.memory import shortage_told
 from connectomics.models import build_model
-from connectomics.models.build import MEMORY_FORMATS
+from connectomics.models.build import choose_memory_format
 from connectomics.models.fold import fold_batch_norm
+from connectomics.screen.console import say
 from connectomics.training.checkpoints import load_weights, network_weights
-from connectomics.training.devices import choose_devices, require_precision
+from connectomics.training.devices import begin_on, choose_devices, require_precision
 
 AUTOCAST: Mapping[str, torch.dtype] = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 """`inference.precision` to the type of the arithmetic; float32 needs no entry."""
@@ -60,12 +62,16 @@ def load_network(
     weights = network_weights(checkpoint, path, inference.use_ema)
     model = build_model(network)
     load_weights(model, weights, path)
-    folded, form = fold_batch_norm(model), MEMORY_FORMATS[network.memory_format]
     devices = choose_devices(system)
+    folded, form = fold_batch_norm(model), choose_memory_format(network, devices.accelerator == "gpu")
     require_precision(devices, inference.precision, "inference.precision")
+    if remark := begin_on(devices, inference.precision):
+        say(remark)
     count = devices.count if devices.accelerator == "gpu" else 1
     places = [torch.device("cuda", i) for i in range(count)] if devices.accelerator == "gpu" else [torch.device("cpu")]
-    lanes = [Lane(forward_on(place, folded, form, inference.precision, inference.compile), place) for place in places]
+    with shortage_told("the device has too little memory for the weights alone; free it, or set system.num_gpus=0"):
+        forwards = [forward_on(place, folded, form, inference.precision, inference.compile) for place in places]
+    lanes = [Lane(forward, place) for forward, place in zip(forwards, places, strict=True)]
     return TrainedNetwork(tuple(lanes), weights)
 
 

@@ -6,18 +6,18 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytorch_lightning as pl
-import torch
 
 from connectomics.config import Config, as_plain, dump_config
 from connectomics.data.datamodule import VolumesDataModule
 from connectomics.errors import CheckpointError
 from connectomics.files import hold, write_text
+from connectomics.inference.memory import shortage_told
 from connectomics.runs.folder import RunFolder, new_run, run_of
 from connectomics.runs.remarks import tell_masks, tell_remarks
 from connectomics.runs.resolution import learnt_sizes, require_learnt, require_one_resolution
 from connectomics.screen.console import is_first_process, quiet_libraries, say
 from connectomics.training.checkpoints import is_finite, read_checkpoint, require_same_model
-from connectomics.training.devices import choose_devices, require_precision, require_processes
+from connectomics.training.devices import begin_on, choose_devices, require_precision, require_processes
 from connectomics.training.interruption import StoppedAtOnce, TrainingInterrupted, signals_given_back
 from connectomics.training.module import SegmentationModule
 from connectomics.training.resuming import require_resumable
@@ -74,13 +74,15 @@ def _train_in(
             run.require_writable()
         _write_config(run, config, resumed_step)
     pl.seed_everything(config.system.seed, workers=True, verbose=False)
-    torch.set_float32_matmul_precision("high")
     module = SegmentationModule(config, learnt_sizes(data.training_patches().cutter.volumes))
     parameters, devices = sum(p.numel() for p in module.model.parameters()), choose_devices(config.system)
+    if remark := begin_on(devices, config.optimization.precision):
+        say(remark)
     where = f"{devices.count} x {devices.accelerator}"
     say(f"{config.experiment_name}: {config.model.arch.type} with {parameters:,} parameters on {where}; {run.root}")
     trainer = build_trainer(config, run.checkpoints, run.logs, fast_dev_run, resumed_step)
-    _fit(trainer, module, data, checkpoint)
+    with shortage_told(_advice(config)):
+        _fit(trainer, module, data, checkpoint)
     if fast_dev_run:
         say(f"{fast_dev_run} batch(es) of training and of validation went through; nothing was written")
     else:
@@ -94,6 +96,16 @@ def _fit(trainer: pl.Trainer, module: SegmentationModule, data: VolumesDataModul
             trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
     except StoppedAtOnce:
         raise KeyboardInterrupt from None
+
+
+def _advice(config: Config) -> str:
+    loader, settings = config.data.dataloader, config.optimization
+    size = " x ".join(str(n) for n in loader.patch_size)
+    return (
+        f"the memory is too small for a training step with {loader.batch_size} patch(es) of {size} voxels; lower "
+        "data.dataloader.batch_size (optimization.accumulate_grad_batches, now "
+        f"{settings.accumulate_grad_batches}, makes up for it) or data.dataloader.patch_size"
+    )
 
 
 def resume_hint(interrupted: TrainingInterrupted) -> str:

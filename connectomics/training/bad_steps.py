@@ -95,7 +95,7 @@ class SkipBadSteps(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Log how many steps were skipped so far."""
-        pl_module.log("skipped_steps", float(self._skipped))
+        pl_module.log("skipped_steps", torch.tensor(float(self._skipped)))
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]

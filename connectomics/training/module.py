@@ -16,8 +16,9 @@ from connectomics.geometry import Spacing
 from connectomics.inference.activations import build_activations
 from connectomics.losses import Criterion
 from connectomics.models import build_model
-from connectomics.models.build import MEMORY_FORMATS
+from connectomics.models.build import choose_memory_format
 from connectomics.training.checkpoints import LEARNT_AT_KEY, SETTINGS_KEY
+from connectomics.training.devices import choose_devices
 from connectomics.training.optimizers import build_optimizer, build_scheduler
 from connectomics.training.ranks import sum_over_ranks, sums_over_ranks, world_size
 from connectomics.training.resuming import follow_settings
@@ -39,11 +40,12 @@ class SegmentationModule(pl.LightningModule):
         super().__init__()
         self.config = config
         self.learnt_at = list(learnt_at)
-        self.model = build_model(config.model)
+        on_gpu = choose_devices(config.system).accelerator == "gpu"
+        self.model = build_model(config.model, on_gpu)
         self.target = build_target(config.data.target)
         self.criterion = Criterion(config.model.loss, config.model.out_channels, self.target.num_channels)
         self.activations = build_activations(config.inference.model.channel_activations, config.model.out_channels)
-        self.memory_format = MEMORY_FORMATS[config.model.memory_format]
+        self.memory_format = choose_memory_format(config.model, on_gpu)
         self.overlap = Overlap(self.target.num_channels)
         self.val_sums: list[Tensor] = []
         self.batch_loss = torch.zeros(())
@@ -61,7 +63,8 @@ class SegmentationModule(pl.LightningModule):
         *logged, self.batch_loss = sum_over_ranks(torch.stack([*terms.values(), total]).detach()) / world_size()
         self.log_dict({f"train_loss_{name}": term for name, term in zip(terms, logged, strict=True)}, batch_size=size)
         self.log("train_loss_total_step", self.batch_loss, on_step=True, batch_size=size)
-        self.log("learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"], batch_size=size)
+        rate = torch.tensor(self.trainer.optimizers[0].param_groups[0]["lr"])  # stays on the host: a copy would wait
+        self.log("learning_rate", rate, batch_size=size)
         return total
 
     def _share(self, terms: dict[str, Tensor], valid: Tensor) -> dict[str, Tensor]:

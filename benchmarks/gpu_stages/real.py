@@ -1,0 +1,65 @@
+"""Stage (e): the tutorial's network, trained on real volumes for the time that is left, and tested."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+from benchmarks.gpu_stages.bench import Bench, Report, Training, milliseconds
+from benchmarks.gpu_stages.predicting import quick, score
+from connectomics.runs.train import train
+from connectomics.training.interruption import TrainingInterrupted
+from connectomics.training.module import SegmentationModule
+
+RESERVE = 0.35
+"""Share of the stage that is kept for the test."""
+SPARE = 0.8
+"""Share of the steps that would fill the time if nothing but steps took any."""
+
+
+def learn(bench: Bench, report: Report) -> None:
+    """Train until the time is over, and report the scores; without real volumes, on the phantom, which is said."""
+    (image, label), (seen, truth), what = _volumes(bench)
+    none = "data.train.mask=[]", "data.train.crop=null", "data.train.resolution=null"
+    names = [f"data.train.image=[{image}]", f"data.train.label=[{label}]", *none, "data.val.image=[]",
+             "data.val.label=[]", "data.val.mask=[]",
+             f"data.dataloader.batch_size={bench.sizes.batches[0]}"]  # fmt: skip
+    budget, took = bench.left * (1 - RESERVE), _step(bench)
+    steps = max(4, int(SPARE * budget / took)) if bench.on_gpu else 4
+    config = bench.config("train", *names, *quick(steps), f"system.num_workers={bench.sizes.workers[-1]}")
+    # A training that is asked to stop saves first; its learning rate is then not yet at its end, and the row says so.
+    stop = threading.Timer(max(1.0, budget), os.kill, (os.getpid(), signal.SIGUSR1))
+    stop.daemon = True
+    begun = time.perf_counter()
+    stop.start()
+    try:
+        checkpoint, ended = train(config).last_checkpoint, "to its end"
+    except TrainingInterrupted as interrupted:
+        checkpoint, ended = interrupted.checkpoint, "until the time was over"
+    finally:
+        stop.cancel()
+    report({"what": f"training on {what}", "steps": steps, "s": round(time.perf_counter() - begun, 1), "ended": ended})
+    tested = bench.config("test", f"data.test.image=[{seen}]", f"data.test.label=[{truth}]", "data.test.mask=[]",
+                          "data.test.resolution=null", "data.test.crop=null", "inference.preset=fast")  # fmt: skip
+    report({"what": f"test on {what}"} | score(tested, checkpoint))
+
+
+def _step(bench: Bench) -> float:
+    """Return the seconds of a training step."""
+    module = SegmentationModule(bench.config("train")).to(bench.device)
+    seconds = milliseconds(bench, Training(bench, module, module.model, bench.sizes.batches[0]).step) / 1000
+    del module
+    bench.forget()
+    return seconds
+
+
+def _volumes(bench: Bench) -> tuple[tuple[Path, Path], tuple[Path, Path], str]:
+    """Return image and label of the training and of the test, and what they show."""
+    if bench.data is None:
+        return bench.volumes(), bench.volumes(), "the phantom, the same volume, which proves nothing"
+    pairs = [(one, one.with_name(one.name.replace("im_", "syn_", 1))) for one in sorted(bench.data.glob("im_*.h5"))]
+    named = {part: pair for pair in pairs for part in ("train", "val") if part in pair[0].stem}
+    return named["train"], named["val"], f"real strips of {bench.data.name}"
