@@ -34,7 +34,9 @@ from benchmarks.gpu_stages.loading import load
 from benchmarks.gpu_stages.predicting import predict
 from benchmarks.gpu_stages.real import learn
 from benchmarks.gpu_stages.steps import time_steps
+from connectomics.config.system import SystemConfig
 from connectomics.files import write_text
+from connectomics.training.devices import begin_on, choose_devices
 
 STAGES: dict[str, tuple[Callable[[Bench, Report], None], float]] = {
     "a: is it right": (check, 0.2),
@@ -151,6 +153,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     device = torch.device("cuda", 0) if args.device == "cuda" else torch.device("cpu")
     card = torch.cuda.get_device_name(device) if args.device == "cuda" else "a CPU"
+    begin_on(choose_devices(SystemConfig(num_gpus=int(args.device == "cuda"))), "32-true")  # float32 is no TF32
     results = Results(args.out, f"{card}, torch {torch.__version__}{', in miniature' if args.tiny else ''}")
     end, wanted = time.monotonic() + args.minutes * 60, [name for name in STAGES if name[0] in args.stages]
     with tempfile.TemporaryDirectory() as folder:

@@ -54,6 +54,7 @@ def test_one_process_of_several_trains(small: Path, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("norm", ["batch", "instance"])
 def test_bf16_lies_near_float32(norm: str) -> None:
+    begin_on(Devices("gpu", 1), "32-true")  # torch itself would take TF32
     torch.manual_seed(0)
     config = ModelConfig()
     config.rsunet.norm = norm  # type: ignore[assignment]

@@ -31,6 +31,9 @@ from connectomics.volumes.read import open_volume
 PARTS = ("_find", "pair_labels", "score_or_say", "write_picture", "write_synapses", "write_page")
 """Functions that `--mode test` is made of, whose seconds are told apart; predicting and decoding are one."""
 
+MOST = 0.6
+"""Share of what is left of the stage that one prediction may take: what comes after it needs time too."""
+
 
 def predict(bench: Bench, report: Report) -> None:
     """Report what a prediction takes."""
@@ -41,13 +44,13 @@ def predict(bench: Bench, report: Report) -> None:
         folded = fold_batch_norm(build_model(config.model))
         form = choose_memory_format(config.model, bench.on_gpu)
         forward = forward_on(bench.device, folded, form, config.inference.precision, config.inference.compile)
-        report({"what": f"prediction, {preset}"} | _predict(bench, config, image, forward))
+        report({"what": f"prediction, {preset}"} | _predict(bench, config, image, forward, bench.left * MOST))
     provoke(bench, bench.config("test"), open_volume(str(image)), forward, report)
     report({"what": "--mode test, fast"} | _whole_test(bench, image, label))
 
 
-def _predict(bench: Bench, config: Config, image: Path, forward: Forward) -> Row:
-    """Predict the volume until the time is over, and say for which part of it the figures are."""
+def _predict(bench: Bench, config: Config, image: Path, forward: Forward, most: float) -> Row:
+    """Predict the volume for at most so many seconds, and say for which part of it the figures are."""
     bench.forget()
     plan, source = plan_inference(config), open_volume(str(image))
     window = plan.grid(source.shape).window
@@ -57,7 +60,7 @@ def _predict(bench: Bench, config: Config, image: Path, forward: Forward) -> Row
     stream = predict_volume(source, IntensityRange(0, 255), plan, [Lane(watched, bench.device)])
     for sections in stream:
         done += sections.voxels.shape[1]
-        if bench.left < 2:
+        if time.perf_counter() - begun > most:
             break
     stream.close()  # type: ignore[attr-defined]
     whole = time.perf_counter() - begun

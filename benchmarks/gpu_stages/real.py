@@ -6,6 +6,8 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.gpu_stages.bench import Bench, Report, Training, milliseconds
@@ -30,21 +32,41 @@ def learn(bench: Bench, report: Report) -> None:
     budget, took = bench.left * (1 - RESERVE), _step(bench)
     steps = max(4, int(SPARE * budget / took)) if bench.on_gpu else 4
     config = bench.config("train", *names, *quick(steps), f"system.num_workers={bench.sizes.workers[-1]}")
-    # A training that is asked to stop saves first; its learning rate is then not yet at its end, and the row says so.
-    stop = threading.Timer(max(1.0, budget), os.kill, (os.getpid(), signal.SIGUSR1))
-    stop.daemon = True
     begun = time.perf_counter()
-    stop.start()
     try:
-        checkpoint, ended = train(config).last_checkpoint, "to its end"
+        with asked_to_stop_after(budget):
+            checkpoint, ended = train(config).last_checkpoint, "to its end"
     except TrainingInterrupted as interrupted:
         checkpoint, ended = interrupted.checkpoint, "until the time was over"
-    finally:
-        stop.cancel()
     report({"what": f"training on {what}", "steps": steps, "s": round(time.perf_counter() - begun, 1), "ended": ended})
     tested = bench.config("test", f"data.test.image=[{seen}]", f"data.test.label=[{truth}]", "data.test.mask=[]",
                           "data.test.resolution=null", "data.test.crop=null", "inference.preset=fast")  # fmt: skip
     report({"what": f"test on {what}"} | score(tested, checkpoint))
+
+
+@contextmanager
+def asked_to_stop_after(seconds: float) -> Iterator[None]:
+    """Ask the training inside to stop after so many seconds, each second until it does.
+
+    A training that is asked to stop saves first; its learning rate is then not yet at its end. Before and after its
+    steps nobody listens, and the signal, which would end the process, is held off.
+    """
+    before, over = signal.signal(signal.SIGUSR1, signal.SIG_IGN), threading.Event()
+
+    def ask() -> None:
+        wait = max(1.0, seconds)
+        while not over.wait(wait):
+            os.kill(os.getpid(), signal.SIGUSR1)
+            wait = 1.0
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    try:
+        yield
+    finally:
+        over.set()
+        asking.join()
+        signal.signal(signal.SIGUSR1, before)
 
 
 def _step(bench: Bench) -> float:

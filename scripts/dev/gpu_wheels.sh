@@ -17,7 +17,7 @@ folder=${1:-.wheels}
 most=$((64 * 1024 * 1024))
 python_version=${PYTHON_VERSION:-3.12}
 read -r -a packages <<< "${PACKAGES:-hydra-core omegaconf antlr4-python3-runtime zarr numcodecs google-crc32c donfig \
-imagecodecs connected-components-3d edt isal pooch}"
+imagecodecs connected-components-3d edt isal pooch platformdirs}"
 
 mkdir -p "$folder"
 platforms=()
