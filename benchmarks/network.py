@@ -68,7 +68,7 @@ def build_variants(args: argparse.Namespace) -> list[Variant]:
         plain = PlainRSUNet(1, 1, settings).to(args.device)
         plain.load_state_dict(reference.state_dict())
         variants.append(Variant(name, plain, image, bf16))
-    ours = {name: ModelConfig(rsunet=settings, memory_format=name) for name in MEMORY_FORMATS}
+    ours: dict[str, ModelConfig] = {name: ModelConfig(rsunet=settings, memory_format=name) for name in MEMORY_FORMATS}
     ours["input_pooling 1 2 2"] = ModelConfig(rsunet=replace(settings, input_pooling=(1, 2, 2)))
     for name, config in ours.items():
         model = build_model(config).to(args.device)

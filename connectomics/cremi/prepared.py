@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from connectomics.alignment.shift_table import ShiftTable, stored_table
 from connectomics.alignment.stack import MovedSource, Stack, copy_window
@@ -108,7 +108,9 @@ def write_prepared(
         VolumeError: If a file cannot be read or written, or an id means nothing.
     """
     image = MovedSource(sample.raw, plan.table, plan.origin, plan.shape)
-    types = {"im": image.info.dtype, **({} if sample.clefts is None else {"syn": np.uint64, "mask": np.uint8})}
+    types: dict[str, DTypeLike] = {"im": image.info.dtype}
+    if sample.clefts is not None:
+        types |= {"syn": np.uint64, "mask": np.uint8}
     label = None if sample.clefts is None else _moved_label(sample.clefts, plan)
     grid = {"resolution": np.array(image.info.spacing_nm), "offset": np.array(image.info.offset_nm)}
     paths = [folder / f"{kind}_{name}.h5" for kind in types]

@@ -108,10 +108,12 @@ def _slots(
         "script": (TEMPLATE / "report.js").read_text(encoding="utf-8"),
         "entries": dump_json(entries),
     }
-    fillers: dict[str, Callable[[IO[str]], object]] = {
-        name: lambda page, text=text: page.write(text) for name, text in texts.items()
-    }
-    return fillers | {"data": lambda page: shutil.copyfileobj(data, page)}
+    return {name: _writes(text) for name, text in texts.items()} | {"data": lambda page: shutil.copyfileobj(data, page)}
+
+
+def _writes(text: str) -> Callable[[IO[str]], object]:
+    """Return what writes a text."""
+    return lambda page: page.write(text)
 
 
 def _fill(page: IO[str], slots: Mapping[str, Callable[[IO[str]], object]]) -> None:

@@ -102,11 +102,12 @@ def _write_phantom(folder: Path, name: str, shape: ZYX, seed: int, chosen: Demo)
 
 def _with_volumes(config: Config, folder: Path) -> Config:
     """Return the settings with the phantoms as their volumes."""
-    stages = {
-        name: replace(stage, image=[str(folder / f"im_{name}.h5")], label=[str(folder / f"syn_{name}.h5")])
-        for name, stage in (("train", config.data.train), ("val", config.data.val), ("test", config.data.test))
-    }
-    return replace(config, data=replace(config.data, **stages))
+    data = config.data
+    train, val, test = (
+        replace(stage, image=[str(folder / f"im_{name}.h5")], label=[str(folder / f"syn_{name}.h5")])
+        for name, stage in (("train", data.train), ("val", data.val), ("test", data.test))
+    )
+    return replace(config, data=replace(data, train=train, val=val, test=test))
 
 
 def _tell_where(run: RunFolder, chosen: Demo) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from connectomics.config.decoding import DecodingConfig
 from connectomics.data.targets import Target, build_target
 from connectomics.decoding import Decoder, pick_decoder
 from connectomics.errors import CheckpointError, UserError
+from connectomics.geometry import Connectivity
 from connectomics.inference import SAVED_TYPES, InferencePlan, SavedType, circumstances, concerning, plan_inference
 from connectomics.lookup import pick
 from connectomics.metrics import METRICS, Metric
@@ -203,7 +204,8 @@ def build_job(
 def match_rule(config: Config) -> MatchRule:
     """Return when a predicted and an annotated synapse are the same one."""
     evaluation = config.evaluation
-    return MatchRule(evaluation.min_iou, evaluation.max_distance_nm, evaluation.connectivity)
+    connectivity = cast(Connectivity, evaluation.connectivity)  # the rules of the settings allow no other
+    return MatchRule(evaluation.min_iou, evaluation.max_distance_nm, connectivity)
 
 
 def digest(*parts: Any) -> str:
