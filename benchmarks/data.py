@@ -170,7 +170,7 @@ def scale_up(training: TrainingPatches, workers: list[int], samples: int, batch_
         rate = wanted * batch_size / seconds(partial(run_through, islice(iterator, wanted)))
         processes = iterator._workers if isinstance(iterator, _MultiProcessingDataLoaderIter) else []
         pids = [worker.pid for worker in processes if worker.pid is not None]
-        whole = sum(held("Pss", pid) for pid in ("self", *pids))
+        whole = held("Pss", "self") + sum(held("Pss", pid) for pid in pids)
         own = max((held("Private_", pid) for pid in pids), default=0)
         print(f"| {count} | {rate:.0f} | {whole / MIB:.0f} | {own / MIB:.0f} |", flush=True)
         del iterator, loader
