@@ -78,17 +78,16 @@ class Preparation:
         """Return the section of the aligned volume that section z of it shows; itself, unless z is bad."""
         return int(self.table.shown[z + self.origin[0]]) - self.origin[0]
 
-    def undo(self, read_section: Callable[[int], NDArray], fill: int = 0) -> Iterator[NDArray]:
+    def undo(self, read_section: Callable[[int], NDArray]) -> Iterator[NDArray]:
         """Yield the labelled box as imaged, section by section, (Y, X).
 
         Args:
             read_section: Gives section z of a volume on the aligned grid, (Y, X).
-            fill: What lies where that volume has no voxels; nowhere, if it was made by this plan.
         """
         for z in range(self.box.start[0], self.box.stop[0]):
             section = read_section(z - self.origin[0])
             y, x = (int(self.box.start[axis] - self.origin[axis] - self.table.shifts[z][axis - 1]) for axis in (1, 2))
-            window = np.full(self.box.shape[1:], fill, section.dtype)
+            window = np.zeros(self.box.shape[1:], section.dtype)
             copy_window(section, (y, x), window)
             yield window
 

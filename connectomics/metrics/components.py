@@ -82,18 +82,6 @@ def label_mask(mask: Mask, connectivity: Connectivity = 26) -> tuple[NDArray[np.
     return ids.astype(np.min_scalar_type(number), copy=False), number
 
 
-def label_components(mask: Mask, other: Mask, spacing_nm: Spacing, connectivity: Connectivity = 26) -> Components:
-    """Label the connected components of a mask.
-
-    Args:
-        mask: Bool, (Z, Y, X).
-        other: The mask that it will be matched with, same shape.
-        spacing_nm: Voxel size along (z, y, x), in nanometres.
-        connectivity: 6 joins voxels that share a face, 18 an edge, 26 a corner.
-    """
-    return measure_components(*label_mask(mask, connectivity), other, spacing_nm)
-
-
 def measure_components(ids: NDArray[np.unsignedinteger], number: int, other: Mask, spacing_nm: Spacing) -> Components:
     """Measure components that are labelled already.
 
