@@ -37,11 +37,16 @@ cremi *arguments:
 view results:
     {{python}} scripts/view.py {{results}}
 
-# Lint and test, as CI does
+# Lint, check the types and test, as CI does
 check:
     {{python}} -m ruff check .
     {{python}} -m ruff format --check .
+    {{python}} -m mypy
     {{python}} -m pytest -n auto
+
+# Which lines no test runs; a number to look at, not to reach
+coverage:
+    {{python}} -m pytest -n auto --cov --cov-report=term-missing
 
 # Mend what the linter can
 fix:

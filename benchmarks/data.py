@@ -15,12 +15,14 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from connectomics.config.load import load_config
 from connectomics.config.schema import Config
@@ -129,7 +131,8 @@ def compare(training: TrainingPatches, config: Config, samples: int, with_monai:
     ours, theirs = timed(training, suite, samples)
     row("**whole suite, the tutorial's chances**", ours, ours - base, theirs)
     alone = monai_steps(config, lambda p: 1.0) if with_monai else {}
-    for step in (*training.augmentation.geometric, *training.augmentation.image):
+    steps: tuple[Step, ...] = (*training.augmentation.geometric, *training.augmentation.image)
+    for step in steps:
         name = type(step).__name__
         one = TrainingPatches(plain.cutter, plain.sampler, certain(step), plain.shape, plain.seed)
         ours, theirs = timed(one, alone.get(name, []), max(5, samples // 8))
@@ -141,11 +144,11 @@ def timed(training: TrainingPatches, monai: list, samples: int) -> tuple[float, 
     transform = composed(monai) if monai else None
     ours, theirs = [], []
     for number in range(-2, samples):  # two for warming up
-        ours.append(seconds(lambda n=number: training.draw(n + 2), time.thread_time))
+        ours.append(seconds(partial(training.draw, number + 2), time.thread_time))
         if transform is not None:
             patch = training.cutter.cut(0, (40, 400, 400), Geometry(training.shape))
             given = {"image": torch.from_numpy(patch.image), "label": torch.from_numpy(patch.label)}
-            theirs.append(seconds(lambda given=given: transform(given), time.thread_time))
+            theirs.append(seconds(partial(transform, given), time.thread_time))
     return 1e3 * float(np.mean(ours[2:])), 1e3 * float(np.mean(theirs[2:])) if theirs else None
 
 
@@ -164,9 +167,10 @@ def scale_up(training: TrainingPatches, workers: list[int], samples: int, batch_
         for _ in islice(iterator, 2 * count + 1):  # what was fetched in advance does not count
             pass
         wanted = max(2 * count, samples // batch_size)
-        rate = wanted * batch_size / seconds(lambda it=iterator, n=wanted: run_through(islice(it, n)))
-        pids = [worker.pid for worker in iterator._workers] if count else []
-        whole = sum(held("Pss", pid) for pid in ("self", *pids))
+        rate = wanted * batch_size / seconds(partial(run_through, islice(iterator, wanted)))
+        processes = iterator._workers if isinstance(iterator, _MultiProcessingDataLoaderIter) else []
+        pids = [worker.pid for worker in processes if worker.pid is not None]
+        whole = held("Pss", "self") + sum(held("Pss", pid) for pid in pids)
         own = max((held("Private_", pid) for pid in pids), default=0)
         print(f"| {count} | {rate:.0f} | {whole / MIB:.0f} | {own / MIB:.0f} |", flush=True)
         del iterator, loader

@@ -24,7 +24,7 @@ from benchmarks.plain_rsunet import PlainRSUNet
 from connectomics.config.model import LossConfig, ModelConfig, RSUNetConfig
 from connectomics.losses import Criterion
 from connectomics.models import build_model
-from connectomics.models.build import MEMORY_FORMATS
+from connectomics.models.build import MEMORY_FORMATS, choose_memory_format
 from connectomics.models.fold import fold_batch_norm
 
 
@@ -68,12 +68,12 @@ def build_variants(args: argparse.Namespace) -> list[Variant]:
         plain = PlainRSUNet(1, 1, settings).to(args.device)
         plain.load_state_dict(reference.state_dict())
         variants.append(Variant(name, plain, image, bf16))
-    ours = {name: ModelConfig(rsunet=settings, memory_format=name) for name in MEMORY_FORMATS}
+    ours: dict[str, ModelConfig] = {name: ModelConfig(rsunet=settings, memory_format=name) for name in MEMORY_FORMATS}
     ours["input_pooling 1 2 2"] = ModelConfig(rsunet=replace(settings, input_pooling=(1, 2, 2)))
     for name, config in ours.items():
-        model = build_model(config).to(args.device)
+        model = build_model(config, image.is_cuda).to(args.device)
         model.load_state_dict(reference.state_dict())
-        laid_out = image.contiguous(memory_format=MEMORY_FORMATS[config.memory_format])
+        laid_out = image.contiguous(memory_format=choose_memory_format(config, image.is_cuda))
         variants.append(Variant(f"ours bf16 {name}", model, laid_out, True))
     return variants
 

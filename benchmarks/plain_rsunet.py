@@ -12,7 +12,8 @@ from connectomics.config.model import RSUNetConfig
 
 
 def _conv(i: int, o: int, kernel: tuple[int, int, int], bias: bool = False) -> nn.Conv3d:
-    return nn.Conv3d(i, o, kernel, padding=tuple(k // 2 for k in kernel), bias=bias)
+    z, y, x = kernel
+    return nn.Conv3d(i, o, kernel, padding=(z // 2, y // 2, x // 2), bias=bias)
 
 
 def _norm_act(channels: int) -> nn.Sequential:
@@ -50,7 +51,8 @@ class PlainRSUNet(nn.Module):
         super().__init__()
         f, factors = config.filters, config.down_factors
         kernels = [config.kernel_2d if d < config.depth_2d else (3, 3, 3) for d in range(len(f))]
-        self.coarsen, self.refine = nn.Identity(), nn.Identity()
+        self.coarsen: nn.Module = nn.Identity()
+        self.refine: nn.Module = nn.Identity()
         if config.input_pooling != (1, 1, 1):
             scale = tuple(float(n) for n in config.input_pooling)
             self.coarsen = nn.AvgPool3d(config.input_pooling)

@@ -48,9 +48,11 @@ def run(*arguments: object) -> None:
 
 
 def write_case(path: Path, shape: ZYX, jump: int, drift: int) -> Challenge:
-    box = tuple(round(n * share) for n, share in zip(shape, (125 / 200, 1250 / 3072, 1250 / 3072), strict=True))
-    start = tuple((n - m) // 2 for n, m in zip(shape, box, strict=True))
-    return write_challenge(path, np.random.default_rng(0), shape, (start, box), jump, drift, cell=min(shape[1:]) / 128)
+    z, y, x = (round(n * share) for n, share in zip(shape, (125 / 200, 1250 / 3072, 1250 / 3072), strict=True))
+    start = ((shape[0] - z) // 2, (shape[1] - y) // 2, (shape[2] - x) // 2)
+    return write_challenge(
+        path, np.random.default_rng(0), shape, (start, (z, y, x)), jump, drift, cell=min(shape[1:]) / 128
+    )
 
 
 def write_prediction(path: Path, out: Path) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 import cc3d
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from connectomics.phantom import make_phantom
 from connectomics.reports.page import ReportHead, write_report
@@ -45,8 +46,12 @@ def write_case(folder: Path, shape: tuple[int, int, int], rng: np.random.Generat
         predicted[z : z + 4, y : y + 14, x : x + 44] = True
     probability = np.stack([cv2.GaussianBlur(section.astype(np.float32), (0, 0), 2) for section in predicted])
     probability = (probability + rng.normal(0, 0.015, shape).astype(np.float32)).clip(0, 1)
-    volumes = {"image": image.clip(0, 255).astype(np.uint8), "label": label, "probability": probability,
-               "mask": (probability >= np.float32(0.5)).astype(np.uint8)}  # fmt: skip
+    volumes: dict[str, NDArray] = {
+        "image": image.clip(0, 255).astype(np.uint8),
+        "label": label,
+        "probability": probability,
+        "mask": (probability >= np.float32(0.5)).astype(np.uint8),
+    }
     for name, voxels in volumes.items():
         write_volume(folder / f"{name}.h5", voxels, {"resolution": np.array(SPACING_NM)})
     opened = {name: open_volume(str(folder / f"{name}.h5")) for name in volumes}

@@ -13,6 +13,7 @@ import sys
 import time
 from math import prod
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -22,7 +23,8 @@ from torch import Tensor, nn
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from connectomics.config import Config
-from connectomics.config.inference import TestTimeAugmentationConfig, WindowConfig
+from connectomics.config.inference import TestTimeAugmentationConfig as Views
+from connectomics.config.inference import WindowConfig
 from connectomics.config.model import LossConfig, ModelConfig, RSUNetConfig
 from connectomics.inference import Lane, plan_inference, predict_volume
 from connectomics.losses import Criterion
@@ -70,19 +72,23 @@ def _draw(image: NDArray, label: NDArray, rng: np.random.Generator) -> tuple[NDA
         where = tuple(slice(a, a + size) for a, size in zip(start, WINDOW, strict=True))
         if (label[where] != 0).sum() > 200 or rng.random() < 0.1:
             flips = [axis for axis in range(3) if rng.random() < 0.5]
-            return np.flip(image[where], flips), np.flip(label[where], flips)
+            return np.flip(image[where], tuple(flips)), np.flip(label[where], tuple(flips))
 
 
-def schedule(**changes: object) -> Config:
-    """Return the exact settings, with some of `inference.window` and `inference.test_time_augmentation` changed."""
+def schedule(
+    views: Views | None = None,
+    *,
+    preset: Literal["exact", "fast"] = "exact",
+    overlap: float = 0.5,
+    whole_plane: bool | None = None,
+) -> Config:
+    """Return the exact settings, some of them changed."""
     config = Config()
     config.model.rsunet.down_factors = [(1, 2, 2)] * 3
     inference = config.inference
-    window = {name: value for name, value in changes.items() if name in WindowConfig.__dataclass_fields__}
-    views = {name: value for name, value in changes.items() if name in TestTimeAugmentationConfig.__dataclass_fields__}
-    inference.window = WindowConfig(window_size=WINDOW, **window)
-    inference.test_time_augmentation = TestTimeAugmentationConfig(**views)
-    inference.preset = changes.get("preset", "exact")
+    inference.window = WindowConfig(window_size=WINDOW, overlap=overlap, whole_plane=whole_plane)
+    inference.test_time_augmentation = views or Views()
+    inference.preset = preset
     return config
 
 
@@ -91,11 +97,11 @@ SCHEDULES = {
     "exact": schedule(),
     "overlap 25 %": schedule(overlap=0.25),
     "whole plane": schedule(whole_plane=True),
-    "4 of 8 views": schedule(views_per_window=4),
+    "4 of 8 views": schedule(Views(views_per_window=4)),
     "fast": schedule(preset="fast"),
-    "whole plane, 2 of 8": schedule(whole_plane=True, views_per_window=2),
-    "only in-plane flips": schedule(flip_axes=[1, 2]),
-    "no views": schedule(enabled=False),
+    "whole plane, 2 of 8": schedule(Views(views_per_window=2), whole_plane=True),
+    "only in-plane flips": schedule(Views(flip_axes=[1, 2])),
+    "no views": schedule(Views(enabled=False)),
 }
 """All but the first in bf16."""
 

@@ -64,9 +64,9 @@ def write_text(path: Path, text: str, failure: type[UserError] = UserError) -> N
         partial.write_text(text, encoding="utf-8")
 
 
-def write_bytes(path: Path, content: bytes, failure: type[UserError] = UserError) -> None:
+def write_bytes(path: Path, content: bytes) -> None:
     """Write a file whole or not at all; errors are those of `write_whole`."""
-    with write_whole(path, failure) as partial:
+    with write_whole(path) as partial:
         partial.write_bytes(content)
 
 

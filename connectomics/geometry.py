@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import Literal
 
 ZYX = tuple[int, int, int]
 """A length or a position along (z, y, x), in voxels."""
 
 Spacing = tuple[float, float, float]
 """A length along (z, y, x), in nanometres."""
+
+Connectivity = Literal[6, 18, 26]
+"""Which voxels touch: 6 those that share a face, 18 also an edge, 26 also a corner."""
 
 
 @dataclass(frozen=True, slots=True)

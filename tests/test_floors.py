@@ -82,3 +82,18 @@ def test_a_file_holds_one_idea(path: Path) -> None:
 def test_no_two_modules_bear_one_name() -> None:
     names = [path.name for path in modules() if path.name not in ("__init__.py", "cli.py")]
     assert sorted(name for name in set(names) if names.count(name) > 1) == []
+
+
+def lines_without_docstring(function: ast.FunctionDef) -> int:
+    assert function.end_lineno is not None
+    lines = function.end_lineno - function.lineno + 1
+    first = function.body[0]
+    if ast.get_docstring(function) is None or first.end_lineno is None:
+        return lines
+    return lines - (first.end_lineno - first.lineno + 1)
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_function_holds_one_idea(path: Path) -> None:
+    functions = [n for n in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(n, ast.FunctionDef)]
+    assert {f.name: lines_without_docstring(f) for f in functions if lines_without_docstring(f) > 40} == {}

@@ -161,7 +161,9 @@ def fits(step: Callable[[], Row]) -> Row:
 class Training:
     """One training step of a network, as the trainer does it: loss, gradient, clipping, fused AdamW."""
 
-    def __init__(self, bench: Bench, module: Any, network: nn.Module, batch: int, bf16: bool = True) -> None:
+    def __init__(
+        self, bench: Bench, module: Any, network: Callable[[Tensor], Tensor], batch: int, bf16: bool = True
+    ) -> None:
         shape = (batch, 1, *bench.sizes.patch)
         self.module, self.network, self.bf16 = module, network, bf16
         image = torch.rand(shape, generator=torch.Generator().manual_seed(0))

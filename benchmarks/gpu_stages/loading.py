@@ -32,7 +32,8 @@ def _drive(bench: Bench, data: VolumesDataModule, module: SegmentationModule) ->
     module.to(bench.device)
     training = Training(bench, module, module.model, bench.sizes.batches[0])
     training.step()
-    loader, spans, begun, steps = iter(data.train_dataloader()), [], 0.0, 0
+    loader, begun, steps = iter(data.train_dataloader()), 0.0, 0
+    spans: list[tuple] = []
     for number, batch in enumerate(loader):
         if number == 1 + (bench.sizes.loader_steps > 10) * 4:  # the first ones wait for the workers to begin
             bench.wait()

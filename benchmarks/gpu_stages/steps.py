@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import product
 
 import torch
@@ -29,7 +30,7 @@ def time_steps(bench: Bench, report: Report) -> None:
         elif bench.left < (COMPILING if compiled and bench.on_gpu else 5):
             report(named | {"note": "no time left"})
         else:
-            report(named | fits(lambda b=batch, f=form, s=in_2d, c=compiled: _measure(bench, b, f, s, c, top)))
+            report(named | fits(partial(_measure, bench, batch, form, in_2d, compiled, top)))
 
 
 def _measure(bench: Bench, batch: int, form: str, in_2d: bool, compiled: bool, top: float) -> Row:

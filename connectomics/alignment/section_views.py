@@ -80,7 +80,8 @@ def _shrunk(section: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
     if factor == 1:
         return section
     height, width = (n // factor for n in section.shape)
-    return cv2.resize(section[: height * factor, : width * factor], (width, height), interpolation=cv2.INTER_AREA)
+    whole = section[: height * factor, : width * factor]
+    return np.asarray(cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _texture(differences: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:

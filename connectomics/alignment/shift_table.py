@@ -44,10 +44,6 @@ class ShiftTable:
         """The sections for which a neighbour stands in."""
         return np.flatnonzero(self.shown != np.arange(len(self))).tolist()
 
-    def unreplaced(self) -> ShiftTable:
-        """Return the same shifts, every section showing itself: what labels are moved by."""
-        return ShiftTable(self.shifts, np.arange(len(self)))
-
     def attributes(self) -> dict[str, Any]:
         """Return what is stored with a volume that was moved by this table."""
         return {"shifts": self.shifts, "shown": self.shown}

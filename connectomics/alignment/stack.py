@@ -19,19 +19,21 @@ SLAB_BYTES = 96 * 2**20
 SLAB_SECTIONS = 8
 """Largest number of sections that are read at a time."""
 
+KEPT_SLABS = 2
+"""So many of these reads stay in memory."""
+
 
 @final
 class Stack:
     """The sections of a volume of one channel; the slabs that were read last stay in memory."""
 
-    def __init__(self, source: VolumeSource, slabs: int = 2) -> None:
+    def __init__(self, source: VolumeSource) -> None:
         if source.info.channels != 1:
             raise VolumeError(f"{source.info.location} has {source.info.channels} channels; sections have one here")
         self.source = source
         _, y, x = source.shape
         self._depth = max(1, min(SLAB_SECTIONS, SLAB_BYTES // (y * x * source.info.dtype.itemsize)))
         self._slabs: OrderedDict[int, npt.NDArray] = OrderedDict()
-        self._most = slabs
 
     def __len__(self) -> int:
         return self.source.shape[0]
@@ -40,7 +42,7 @@ class Stack:
         """Return section z, (Y, X); not to be written to."""
         number, place = divmod(z, self._depth)
         if number not in self._slabs:
-            while len(self._slabs) >= self._most:
+            while len(self._slabs) >= KEPT_SLABS:
                 self._slabs.popitem(last=False)
             depth, y, x = self.source.shape
             start = number * self._depth

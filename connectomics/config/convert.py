@@ -7,12 +7,15 @@ from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from math import isfinite
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from connectomics.errors import ConfigError
 from connectomics.lookup import suggest
 
-S = TypeVar("S")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+S = TypeVar("S", bound="DataclassInstance")
 
 MOVED = {
     "model.rsunet.width": "model.rsunet.filters",
@@ -78,14 +81,14 @@ def convert(schema: type[S], tree: Any, key: str, origins: Origins) -> S:
     for name in tree:
         if name not in hints:
             raise ConfigError(_unknown(_join(key, str(name)), str(name), list(hints), origins))
-    required = [f.name for f in fields(schema) if f.name not in tree and _is_required(f)]  # type: ignore[arg-type]
+    required = [f.name for f in fields(schema) if f.name not in tree and _is_required(f)]
     if required:
         raise ConfigError(f"{origins.of(key)} lacks the setting {required[0]!r}")
     return schema(**{name: _typed(hints[name], value, _join(key, name), origins) for name, value in tree.items()})
 
 
 @cache
-def _hints(schema: type) -> dict[str, Any]:
+def _hints(schema: type[DataclassInstance]) -> dict[str, Any]:
     return get_type_hints(schema)
 
 

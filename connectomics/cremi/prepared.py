@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from connectomics.alignment.shift_table import ShiftTable, stored_table
 from connectomics.alignment.stack import MovedSource, Stack, copy_window
@@ -78,17 +78,16 @@ class Preparation:
         """Return the section of the aligned volume that section z of it shows; itself, unless z is bad."""
         return int(self.table.shown[z + self.origin[0]]) - self.origin[0]
 
-    def undo(self, read_section: Callable[[int], NDArray], fill: int = 0) -> Iterator[NDArray]:
+    def undo(self, read_section: Callable[[int], NDArray]) -> Iterator[NDArray]:
         """Yield the labelled box as imaged, section by section, (Y, X).
 
         Args:
             read_section: Gives section z of a volume on the aligned grid, (Y, X).
-            fill: What lies where that volume has no voxels; nowhere, if it was made by this plan.
         """
         for z in range(self.box.start[0], self.box.stop[0]):
             section = read_section(z - self.origin[0])
             y, x = (int(self.box.start[axis] - self.origin[axis] - self.table.shifts[z][axis - 1]) for axis in (1, 2))
-            window = np.full(self.box.shape[1:], fill, section.dtype)
+            window = np.zeros(self.box.shape[1:], section.dtype)
             copy_window(section, (y, x), window)
             yield window
 
@@ -108,7 +107,9 @@ def write_prepared(
         VolumeError: If a file cannot be read or written, or an id means nothing.
     """
     image = MovedSource(sample.raw, plan.table, plan.origin, plan.shape)
-    types = {"im": image.info.dtype, **({} if sample.clefts is None else {"syn": np.uint64, "mask": np.uint8})}
+    types: dict[str, DTypeLike] = {"im": image.info.dtype}
+    if sample.clefts is not None:
+        types |= {"syn": np.uint64, "mask": np.uint8}
     label = None if sample.clefts is None else _moved_label(sample.clefts, plan)
     grid = {"resolution": np.array(image.info.spacing_nm), "offset": np.array(image.info.offset_nm)}
     paths = [folder / f"{kind}_{name}.h5" for kind in types]

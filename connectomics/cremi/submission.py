@@ -70,7 +70,7 @@ def check_submission(path: Path, wanted: Submitted, spacing_nm: Spacing) -> None
         found = str(file.attrs.get("file_format"))
         stated = dict(file[CLEFTS].attrs) if CLEFTS in file else {}
     clefts = open_volume(f"{path}:/{CLEFTS}", "label")
-    facts = {
+    facts: dict[str, tuple[object, object]] = {
         "file_format": (found, FILE_FORMAT),
         "shape": (clefts.shape, wanted.shape),
         "type": (str(clefts.info.dtype), "uint64"),

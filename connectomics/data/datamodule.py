@@ -8,13 +8,14 @@ from typing import final
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.loops.progress import _ProcessedTracker
 from torch.utils.data import DataLoader
 
 from connectomics.config.data import VolumesConfig
 from connectomics.config.schema import Config
 from connectomics.data.augment import build_augmentation
 from connectomics.data.datasets import PatchCutter, Sample, TrainingPatches, ValidationPatches, ValidationWindow
-from connectomics.data.loader import EpochBatches, Progress, Share, TrainingLoader, loader_options
+from connectomics.data.loader import EpochBatches, LoaderOptions, Progress, Share, TrainingLoader, loader_options
 from connectomics.data.positions import find_positions
 from connectomics.data.sampling import build_sampler, is_on
 from connectomics.data.targets import NOT_ANNOTATED, build_target
@@ -143,13 +144,16 @@ class VolumesDataModule(pl.LightningDataModule):
         if self.trainer is None:
             return Progress(0, 0, 0)
         batches = self.trainer.fit_loop.epoch_loop.batch_progress
-        return Progress(batches.total.processed, batches.current.processed, batches.current.completed)
+        total, current = batches.total, batches.current
+        assert isinstance(total, _ProcessedTracker)
+        assert isinstance(current, _ProcessedTracker)
+        return Progress(total.processed, current.processed, current.completed)
 
     def _on_gpu(self) -> bool:
         """Return whether batches go to a GPU: only those are worth memory that the system cannot move."""
         return torch.cuda.is_available() and self.config.system.num_gpus != 0
 
-    def _loader_options(self, most: int) -> dict[str, object]:
+    def _loader_options(self, most: int) -> LoaderOptions:
         wanted = self.config.system.num_workers
         if wanted < 0:
             beside = 1 if self.trainer is None else max(1, self.trainer.num_devices)

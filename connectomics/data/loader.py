@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple, final
+from typing import NamedTuple, TypedDict, Unpack, final
 
 import cv2
 from torch.utils.data import DataLoader, Dataset, Sampler
@@ -78,11 +78,21 @@ class EpochBatches(Sampler[list[int]]):
         return patches + (progress.total - batches) * self._share.world_size * self._share.batch_size
 
 
+class LoaderOptions(TypedDict, total=False):
+    """How a DataLoader runs its workers, by its own words."""
+
+    num_workers: int
+    pin_memory: bool
+    persistent_workers: bool
+    multiprocessing_context: str
+    worker_init_fn: Callable[[int], None]
+
+
 @final
 class TrainingLoader(DataLoader[Sample]):
     """A loader whose place in the training is kept in the checkpoint: Lightning saves and restores it."""
 
-    def __init__(self, patches: Dataset[Sample], batches: EpochBatches, **options: Any) -> None:
+    def __init__(self, patches: Dataset[Sample], batches: EpochBatches, **options: Unpack[LoaderOptions]) -> None:
         super().__init__(patches, batch_sampler=batches, **options)
         self._batches = batches
 
@@ -95,13 +105,13 @@ class TrainingLoader(DataLoader[Sample]):
         self._batches.load_state_dict(state)
 
 
-def loader_options(num_workers: int, pin_memory: bool) -> dict[str, Any]:
+def loader_options(num_workers: int, pin_memory: bool) -> LoaderOptions:
     """Return how a loader runs its workers; forked, they share the volumes that are in memory.
 
     This process gives up OpenCV's threads before it forks: a worker would inherit their locks without the threads, and
     wait for them for ever. So a worker keeps to one core, as torch makes sure for itself.
     """
-    options: dict[str, Any] = {"num_workers": num_workers, "pin_memory": pin_memory}
+    options: LoaderOptions = {"num_workers": num_workers, "pin_memory": pin_memory}
     if num_workers > 0:
         cv2.setNumThreads(1)
         options |= {"persistent_workers": True, "multiprocessing_context": "fork", "worker_init_fn": leave_signals}

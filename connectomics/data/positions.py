@@ -130,7 +130,7 @@ def _window_sums(
     kind = np.uint8 if patch[0] <= 255 else np.uint16
     inside: deque[tuple[NDArray, NDArray | None]] = deque()
     foreground: NDArray | None = None
-    excluded = 0
+    excluded: NDArray = np.zeros((), kind)
     held = 0
     for section in _padded_sections(codes, box, pad, pad_mode):
         is_excluded = (section == NOT_ANNOTATED).astype(kind)
@@ -155,7 +155,7 @@ def _sum_in_plane(plane: NDArray, patch: ZYX) -> NDArray[np.int32]:
     sums = cv2.boxFilter(
         plane, cv2.CV_32S, (width, height), anchor=(0, 0), normalize=False, borderType=cv2.BORDER_CONSTANT
     )
-    return sums[: plane.shape[0] - height + 1, : plane.shape[1] - width + 1]
+    return np.asarray(sums[: plane.shape[0] - height + 1, : plane.shape[1] - width + 1], np.int32)
 
 
 def _padded_sections(codes: VolumeSource, box: Box, pad: ZYX, pad_mode: PadMode) -> Iterator[NDArray[np.uint8]]:

@@ -64,7 +64,8 @@ def _cells(training: TrainingPatches, number: int) -> Iterator[tuple[str, Pictur
     area = plain.label[foreground].any(axis=0).sum(axis=2)  # (Z, Y): target voxels
     section, row = int(area.sum(axis=1).argmax()), int(area.sum(axis=0).argmax())
     yield f"{number}: as it is", _cell(plain, section, row, foreground)
-    for step in (*training.augmentation.geometric, *training.augmentation.image):
+    steps: tuple[Step, ...] = (*training.augmentation.geometric, *training.augmentation.image)
+    for step in steps:
         patch = _with(training, _alone(step)).draw(number)
         yield type(step).__name__, _cell(patch, _changed_section(plain, patch, section), row, foreground)
     yield "all, each with its chance", _cell(training.draw(number), section, row, foreground)
@@ -102,7 +103,7 @@ def _drawn(image: NDArray[np.float32], target: NDArray, valid: NDArray, thicknes
     """
     image, target, valid = (np.repeat(part, thickness, axis=-2) for part in (image, target, valid))
     grey = (np.clip(image, 0, 1) * 255).astype(np.uint8)
-    picture = cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
+    picture = np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), np.uint8)
     picture[~valid] = picture[~valid] // 2 + np.array(NOT_ANNOTATED, np.uint8) // 2
     colors = (OUTLINE,) if len(target) == 1 else CHANNEL_OUTLINES
     for channel in reversed(range(len(target))):

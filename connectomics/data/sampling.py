@@ -61,7 +61,7 @@ class PatchSampler:
         drawn = np.flatnonzero(odds)
         if len(drawn) == 1:
             return int(drawn[0])
-        *bounds, total = np.cumsum([odds[i] for i in drawn])
+        *bounds, total = np.cumsum([odds[int(i)] for i in drawn])
         return int(drawn[np.searchsorted(bounds, rng.random() * total, side="right")])
 
 

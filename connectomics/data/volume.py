@@ -76,7 +76,7 @@ class LearningVolume:
         if voxels.dtype != np.uint8:
             return self.intensity.scale(voxels)
         table = self.intensity.scale(np.arange(256))
-        return cv2.LUT(voxels.reshape(-1, voxels.shape[-1]), table).reshape(voxels.shape)
+        return np.asarray(cv2.LUT(voxels.reshape(-1, voxels.shape[-1]), table), np.float32).reshape(voxels.shape)
 
 
 def open_learning_volume(

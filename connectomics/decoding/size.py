@@ -6,10 +6,12 @@ import cc3d
 import numpy as np
 import numpy.typing as npt
 
+from connectomics.geometry import Connectivity
+
 Mask = npt.NDArray[np.bool_]
 
 
-def remove_small(mask: Mask, min_size: int, connectivity: int = 26) -> Mask:
+def remove_small(mask: Mask, min_size: int, connectivity: Connectivity = 26) -> Mask:
     """Return a mask without its connected components of fewer than `min_size` voxels.
 
     Takes five bytes a voxel beyond the mask while it works.

@@ -44,7 +44,8 @@ def outlined(section: Gray, mask: npt.NDArray, color: tuple[int, int, int]) -> C
 
 def heat(probability: npt.NDArray) -> Color:
     """Return probabilities (Y, X) as RGB, dark to bright."""
-    return cv2.cvtColor(cv2.applyColorMap(to_gray(probability), cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
+    colored = cv2.applyColorMap(to_gray(probability), cv2.COLORMAP_INFERNO)
+    return np.asarray(cv2.cvtColor(colored, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def compared(section: Gray, predicted: npt.NDArray, truth: npt.NDArray | None, parts: int = 1) -> Color:

@@ -71,18 +71,23 @@ class Criterion(nn.Module):
     def sums(self, logits: Tensor, target: Tensor, valid: Tensor) -> list[Tensor]:
         """Return, for each term, numbers that are added up over all windows of a validation; see `Loss.sums`."""
         logits, target, valid = logits.float(), target.float(), valid.float()
-        terms = zip(self.losses, self.channels, strict=True)
+        terms = zip(self._losses, self.channels, strict=True)
         return [loss.sums(logits[:, p], target[:, t], valid) for loss, (p, t) in terms]
 
     def of_sums(self, sums: Sequence[Tensor]) -> dict[str, Tensor]:
         """Return each weighted term of a validation whose sums these are."""
-        terms = zip(self.names, self.losses, self.weights, sums, strict=True)
+        terms = zip(self.names, self._losses, self.weights, sums, strict=True)
         return {name: w * loss.of_sums(added) for name, loss, w, added in terms}
 
     @property
     def over_voxels(self) -> list[bool]:
         """Whether each term is a mean over the annotated voxels of a batch."""
-        return [loss.over_voxels for loss in self.losses]
+        return [loss.over_voxels for loss in self._losses]
+
+    @property
+    def _losses(self) -> list[Loss]:
+        """The terms, as what they are: a ModuleList hands out any modules."""
+        return [loss for loss in self.losses if isinstance(loss, Loss)]
 
 
 def _names(functions: list[str]) -> list[str]:

@@ -16,6 +16,8 @@ from connectomics.losses.loss import Loss, mean_over
 class WeightedBCEWithLogitsLoss(Loss):
     """Binary cross-entropy of logits, averaged over the annotated voxels; foreground may weigh more."""
 
+    pos_weight: Tensor
+
     def __init__(self, pos_weight: float = 1.0) -> None:
         """Prepare the loss; a foreground voxel counts `pos_weight` times."""
         super().__init__()
@@ -34,6 +36,8 @@ class CrossEntropyLoss(Loss):
     A voxel's loss is -w_c log softmax(logits)_c, c its class and w the class weights. The mean is over voxels, not
     over weights: a rare class that weighs ten times as much makes the loss larger where it occurs.
     """
+
+    class_weights: Tensor
 
     def __init__(self, class_weights: Sequence[float] | None = None) -> None:
         """Prepare the loss.

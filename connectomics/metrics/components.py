@@ -8,7 +8,7 @@ import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
-from connectomics.geometry import Spacing
+from connectomics.geometry import Connectivity, Spacing
 from connectomics.metrics.pair import Mask, MaskPair
 
 
@@ -59,7 +59,7 @@ class PairComponents:
     """Ids of the annotated components, 0 elsewhere, (Z, Y, X)."""
 
 
-def pair_components(pair: MaskPair, connectivity: int) -> PairComponents:
+def pair_components(pair: MaskPair, connectivity: Connectivity) -> PairComponents:
     """Return the components of both masks of a pair, which are labelled when first asked for, and kept with the pair.
 
     Args:
@@ -74,24 +74,12 @@ def pair_components(pair: MaskPair, connectivity: int) -> PairComponents:
     return pair.labelled[connectivity]
 
 
-def label_mask(mask: Mask, connectivity: int = 26) -> tuple[NDArray[np.unsignedinteger], int]:
+def label_mask(mask: Mask, connectivity: Connectivity = 26) -> tuple[NDArray[np.unsignedinteger], int]:
     """Return the ids of the components of a mask, (Z, Y, X), 0 for the background, and how many there are."""
     if not mask.size:
         return np.zeros(mask.shape, np.uint8), 0
     ids, number = cc3d.connected_components(mask, connectivity=connectivity, return_N=True)
     return ids.astype(np.min_scalar_type(number), copy=False), number
-
-
-def label_components(mask: Mask, other: Mask, spacing_nm: Spacing, connectivity: int = 26) -> Components:
-    """Label the connected components of a mask.
-
-    Args:
-        mask: Bool, (Z, Y, X).
-        other: The mask that it will be matched with, same shape.
-        spacing_nm: Voxel size along (z, y, x), in nanometres.
-        connectivity: 6 joins voxels that share a face, 18 an edge, 26 a corner.
-    """
-    return measure_components(*label_mask(mask, connectivity), other, spacing_nm)
 
 
 def measure_components(ids: NDArray[np.unsignedinteger], number: int, other: Mask, spacing_nm: Spacing) -> Components:

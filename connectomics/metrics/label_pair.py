@@ -55,4 +55,4 @@ class LabelPair:
 
 def _foreground(ids: Labels) -> Mask:
     """Return where there is anything: the array itself where it is bool."""
-    return ids if ids.dtype == np.bool_ else ids != 0
+    return np.asarray(ids, np.bool_) if ids.dtype == np.bool_ else ids != 0

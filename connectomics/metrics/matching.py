@@ -10,6 +10,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 from scipy.spatial import KDTree
 
+from connectomics.geometry import Connectivity
 from connectomics.metrics.components import Components, Synapse, pair_components
 from connectomics.metrics.pair import MaskPair
 
@@ -22,7 +23,7 @@ class MatchRule:
     """Least intersection over union of their voxels, in (0, 1]."""
     max_distance_nm: float | None = None
     """Largest distance of their centroids, in nm; None goes by overlap only."""
-    connectivity: int = 26
+    connectivity: Connectivity = 26
     """Voxels of one component share a face (6), an edge (18) or a corner (26)."""
 
     def __post_init__(self) -> None:
@@ -84,8 +85,9 @@ class ComponentPairs:
 
     def where(self, chosen: NDArray[np.bool_]) -> ComponentPairs:
         """Return some of the pairs."""
-        parts = (self.predicted, self.truth, self.shared, self.iou, self.distance_nm)
-        return ComponentPairs(*(part[chosen] for part in parts))
+        return ComponentPairs(
+            self.predicted[chosen], self.truth[chosen], self.shared[chosen], self.iou[chosen], self.distance_nm[chosen]
+        )
 
 
 def detect_synapses(pair: MaskPair, rule: MatchRule | None = None) -> SynapseDetection:
@@ -177,7 +179,8 @@ def _measure_pairs(
     if rule.max_distance_nm is not None:
         close = _find_close(predicted, truth, rule.max_distance_nm)
         keys, where = np.unique(np.concatenate([keys, close]), return_inverse=True)
-        counts = np.bincount(where, weights=np.concatenate([counts, np.zeros(len(close))]), minlength=len(keys))
+        weights = np.concatenate([counts, np.zeros(len(close))])
+        counts = np.bincount(where, weights, len(keys)).astype(np.float64, copy=False)
     p, t = np.divmod(keys, max(1, len(truth)))
     iou = counts / (predicted.voxels[p] + truth.voxels[t] - counts)
     distance = np.linalg.norm(predicted.centroids_nm[p] - truth.centroids_nm[t], axis=1)

@@ -42,7 +42,7 @@ class Metric:
 
     def columns(self, name: str) -> dict[str | None, str]:
         """Return the parts that a table shows, with their titles; a score that is one number has the part None."""
-        return dict(self.parts) or {None: name}
+        return dict(self.parts.items()) or {None: name}
 
     def lines(self, name: str) -> dict[str, str]:
         """Return the names under which tuning writes the score and its curves, with the titles of their lines."""

@@ -64,24 +64,6 @@ class MaskPair:
             object.__setattr__(self, "predicted", keep_annotated(self.predicted, self.annotated))
             object.__setattr__(self, "truth", keep_annotated(self.truth, self.annotated))
 
-    @classmethod
-    def on_one_grid(
-        cls,
-        predicted: Mask,
-        truth: Mask,
-        *,
-        predicted_spacing_nm: Spacing,
-        truth_spacing_nm: Spacing,
-        annotated: Mask | None = None,
-    ) -> MaskPair:
-        """Return the pair, after refusing masks whose shapes or voxel sizes differ.
-
-        Raises:
-            GridError: If the shapes or the voxel sizes differ.
-        """
-        require_same_spacing(predicted_spacing_nm, truth_spacing_nm)
-        return cls(predicted, truth, truth_spacing_nm, annotated)
-
     def require_predicted(self) -> None:
         """Raise UndefinedError if no voxel is predicted."""
         if not self.predicted.any():

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from connectomics.geometry import Spacing
 from connectomics.metrics.components import Synapse, measure_components
+from connectomics.metrics.label_pair import Labels
 from connectomics.metrics.matching import MatchRule, SynapseDetection, match_components
 
-Ids = NDArray[np.unsignedinteger]
+Ids = Labels
 """Ids 2k - 1 and 2k for the pre- and post-synaptic side of synapse k, 0 elsewhere, (Z, Y, X)."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -36,7 +36,7 @@ MODELS: Mapping[str, Architecture] = {
 }
 """`model.arch.type` to the network."""
 
-MEMORY_FORMATS: Mapping[str, torch.memory_format] = {
+MEMORY_FORMATS: Mapping[Literal["channels_last_3d", "contiguous"], torch.memory_format] = {
     "channels_last_3d": torch.channels_last_3d,
     "contiguous": torch.contiguous_format,
 }
@@ -62,7 +62,8 @@ def build_model(config: ModelConfig, on_gpu: bool = False) -> nn.Module:
         on_gpu: Whether it will be moved to a GPU.
     """
     model = pick_architecture(config).build(config)
-    return model.to(memory_format=choose_memory_format(config, on_gpu))
+    # torch's overloads of `to` lack the memory format
+    return model.to(memory_format=choose_memory_format(config, on_gpu))  # type: ignore[call-overload]
 
 
 def pick_architecture(config: ModelConfig) -> Architecture:

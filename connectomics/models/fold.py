@@ -54,7 +54,7 @@ def _fold_middle(block: ConvBlock) -> None:
     norm = _batch_norm(norm_act)
     if norm is not None:
         _rescale(convolution, *_affine(norm))
-        norm_act[0] = nn.Identity()
+        _take_out_norm(norm_act)
 
 
 def _fold_sum(block: ConvBlock) -> None:
@@ -68,24 +68,25 @@ def _fold_sum(block: ConvBlock) -> None:
     _rescale(block.pre[1], factor)
     _undo_before(first, factor)
     _rescale(block.residual[3], factor, offset)
-    block.post[0][0] = nn.Identity()
+    _take_out_norm(block.post[0])
 
 
 def _fold_head(network: RSUNet) -> None:
     """Fold the batch norm before the head into the last convolution, whose output nothing else reads."""
     norm = _batch_norm(network.head[0])
     if norm is not None:
-        last = network.ups[-1].block if len(network.ups) else network.stem
-        _rescale(last.post[1], *_affine(norm))
-        network.head[0][0] = nn.Identity()
+        blocks = [network.stem, *(up.block for up in network.ups if isinstance(up, UpBlock))]
+        _rescale(blocks[-1].post[1], *_affine(norm))
+        _take_out_norm(network.head[0])
 
 
 def _fold_skips(network: RSUNet) -> None:
     """Fold the batch norm behind the sum of each skip with what comes from below."""
-    encoders = [network.stem, *(down[1] for down in network.downs)]
-    for up, encoder, below in zip(reversed(network.ups), encoders[:-1], encoders[1:], strict=True):
+    below = [block for down in network.downs for block in down.children() if isinstance(block, ConvBlock)]
+    encoders = [network.stem, *below]
+    for up, encoder, coarser in zip(reversed(network.ups), encoders[:-1], encoders[1:], strict=True):
         assert isinstance(up, UpBlock)
-        behind, pooled = _batch_norm(up.block.pre[0]), _batch_norm(below.pre[0])
+        behind, pooled = _batch_norm(up.block.pre[0]), _batch_norm(coarser.pre[0])
         if behind is None or pooled is None:
             continue
         factor, offset = _affine(behind)
@@ -94,13 +95,19 @@ def _fold_skips(network: RSUNet) -> None:
         _rescale(encoder.post[1], factor)
         _undo_before(pooled, factor)
         _rescale(up.project, factor, offset)
-        up.block.pre[0][0] = nn.Identity()
+        _take_out_norm(up.block.pre[0])
 
 
 def _batch_norm(norm_act: nn.Module) -> nn.BatchNorm3d | None:
     """Return the batch norm of a norm and activation; None if it has another norm, or is folded already."""
     assert isinstance(norm_act, nn.Sequential)
     return norm_act[0] if isinstance(norm_act[0], nn.BatchNorm3d) else None
+
+
+def _take_out_norm(norm_act: nn.Module) -> None:
+    """Leave only the activation of a norm and activation."""
+    assert isinstance(norm_act, nn.Sequential)
+    norm_act[0] = nn.Identity()
 
 
 def _affine(norm: nn.BatchNorm3d) -> tuple[Tensor, Tensor]:

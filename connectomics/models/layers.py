@@ -48,7 +48,7 @@ class Conv(nn.Conv3d):
     """A convolution that keeps the extent; one of depth 1 runs in 2-D over all sections when memory allows it."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel: ZYX, bias: bool = False) -> None:
-        padding = tuple(k // 2 for k in kernel)
+        padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
         super().__init__(in_channels, out_channels, kernel, padding=padding, bias=bias)
 
     def forward(self, input: Tensor) -> Tensor:

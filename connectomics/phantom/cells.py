@@ -14,6 +14,10 @@ SECTION_PX = 5.0
 """Thickness of one section in pixels of the section plane: 40 nm against 8 nm."""
 
 SITES_PER_CELL = 3
+
+_DIAMETER_PX = 44.0
+"""Typical width of a cell, in pixels of the section plane."""
+
 _STRETCH = 1.6
 """How much longer the cells are along z than across, so that most membranes are perpendicular to the sections."""
 
@@ -46,7 +50,7 @@ class _Sites:
     """Squared head start of each cell in the contest for tissue, (cells, 1), in square pixels."""
 
 
-def grow_cells(shape: ZYX, rng: np.random.Generator, diameter: float = 44.0) -> Cells:
+def grow_cells(shape: ZYX, rng: np.random.Generator) -> Cells:
     """Partition a volume into cells.
 
     A power diagram of short rows of sites, seen through a smooth random warp: no wall is straight, cells run in
@@ -55,12 +59,11 @@ def grow_cells(shape: ZYX, rng: np.random.Generator, diameter: float = 44.0) -> 
     Args:
         shape: Extent along (z, y, x), in voxels.
         rng: Source of randomness.
-        diameter: Typical width of a cell, in pixels of the section plane.
 
     Returns:
         The partition.
     """
-    sites = _scatter_sites(shape, rng, diameter)
+    sites = _scatter_sites(shape, rng)
     place = _warped_positions(shape, rng)  # (Z, Y, X, 3)
     body, neighbour = np.empty(shape, np.int32), np.empty(shape, np.int32)
     depth, tilt = np.empty(shape, np.float32), np.empty(shape, np.float32)
@@ -72,18 +75,18 @@ def grow_cells(shape: ZYX, rng: np.random.Generator, diameter: float = 44.0) -> 
     return Cells(body, neighbour, depth, tilt, count=len(sites.position))
 
 
-def _scatter_sites(shape: ZYX, rng: np.random.Generator, diameter: float) -> _Sites:
+def _scatter_sites(shape: ZYX, rng: np.random.Generator) -> _Sites:
     """Draw the sites of all cells, those just outside the volume included."""
-    margin = diameter
+    margin = _DIAMETER_PX
     extent = np.array([shape[0] * SECTION_PX / _STRETCH, shape[1], shape[2]]) + 2 * margin
     elongation = 1.6
-    count = max(4, ceil(prod(extent) / (elongation * diameter**3)))
+    count = max(4, ceil(prod(extent) / (elongation * _DIAMETER_PX**3)))
     centre = rng.random((count, 1, 3)) * extent - margin
     direction = rng.standard_normal((count, 1, 3))
     direction /= np.linalg.norm(direction, axis=-1, keepdims=True)
-    step = rng.uniform(0.3, 1.0, (count, 1, 1)) * diameter
+    step = rng.uniform(0.3, 1.0, (count, 1, 1)) * _DIAMETER_PX
     row = np.arange(SITES_PER_CELL).reshape(1, -1, 1) - (SITES_PER_CELL - 1) / 2
-    reach = rng.uniform(0, 0.9 * diameter, (count, 1)) ** 2
+    reach = rng.uniform(0, 0.9 * _DIAMETER_PX, (count, 1)) ** 2
     return _Sites((centre + row * step * direction).astype(np.float32), reach.astype(np.float32))
 
 

@@ -64,21 +64,21 @@ def _has_free_wall(cells: Cells, free: NDArray[np.bool_], centre: ZYX, radius: i
     one, other = cells.body[centre], cells.neighbour[centre]
     body, neighbour = cells.body[at], cells.neighbour[at]
     wall = (cells.depth[at] < 1) & np.where(body == one, neighbour == other, (body == other) & (neighbour == one))
-    return np.count_nonzero(wall) >= radius and bool(free[at][wall].all())
+    return int(np.count_nonzero(wall)) >= radius and bool(free[at][wall].all())
 
 
 def _has_room(contact: Contact) -> bool:
     """Return whether the positive cell is wide enough behind the contact for a cluster of vesicles."""
     sections = np.count_nonzero(contact.zone.any(axis=(1, 2)))
     wanted = _ROOM_DEPTH_PX * 2 * contact.radius[1] * sections
-    return np.count_nonzero(contact.hinterland() & contact.zone.any(axis=(1, 2), keepdims=True)) >= wanted
+    return bool(np.count_nonzero(contact.hinterland() & contact.zone.any(axis=(1, 2), keepdims=True)) >= wanted)
 
 
 def _candidates(cells: Cells, count: int, rng: np.random.Generator) -> list[ZYX]:
     """Draw voxels next to a wall that stands upright on the section."""
     inner = np.s_[:, EDGE_PX:-EDGE_PX, EDGE_PX:-EDGE_PX]
     z, y, x = np.nonzero((cells.depth[inner] < 1) & (cells.tilt[inner] < _UPRIGHT))
-    drawn = rng.integers(len(z), size=count) if len(z) else []
+    drawn = rng.integers(len(z), size=count) if len(z) else np.zeros(0, np.int64)
     return [(int(z[i]), int(y[i]) + EDGE_PX, int(x[i]) + EDGE_PX) for i in drawn]
 
 

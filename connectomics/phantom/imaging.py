@@ -1,5 +1,7 @@
 """From tissue to micrograph: stain, focus, drift of the stage, brightness of each section, noise."""
 
+from typing import TypeVar
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,8 @@ DRIFT_PX = 3
 """Largest shift of a section relative to the tissue, in pixels."""
 
 _MEMBRANE = 52.0
+
+Voxel = TypeVar("Voxel", bound=np.generic)
 
 
 def stain(cells: Cells, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -37,7 +41,7 @@ def drift(shape: ZYX, rng: np.random.Generator) -> NDArray[np.int64]:
     return np.clip(np.rint(rng.normal(0, 1.0, (shape[0], 2))), -DRIFT_PX, DRIFT_PX).astype(np.int64)
 
 
-def cut(volume: NDArray[np.generic], shifts: NDArray[np.int64]) -> NDArray[np.generic]:
+def cut(volume: NDArray[Voxel], shifts: NDArray[np.int64]) -> NDArray[Voxel]:
     """Return each section as the drifting stage shows it, without the border of `DRIFT_PX` around the tissue."""
     height, width = (n - 2 * DRIFT_PX for n in volume.shape[1:])
     corners = shifts + DRIFT_PX

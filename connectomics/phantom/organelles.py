@@ -72,7 +72,7 @@ def paint_vesicles(
     sections = np.flatnonzero(synapse.cleft.any(axis=(1, 2)))
     for z in range(max(sections[0] - 1, 0), min(sections[-1] + 2, box.shape[0])):
         y, x = np.nonzero(room[z])
-        for i in _spread(y, x, rng.integers(12, 26), 5.2, rng):
+        for i in _spread(y, x, int(rng.integers(12, 26)), 5.2, rng):
             paint_vesicle(canvas[box.start[0] + z], (y[i] + box.start[1], x[i] + box.start[2]), rng)
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from connectomics.decoding import Labels
 from connectomics.geometry import Spacing
 from connectomics.metrics import LabelPair
+from connectomics.metrics.label_pair import Labels
 from connectomics.metrics.matching import MatchRule
 from connectomics.volumes.sections import Sections
 

@@ -147,7 +147,8 @@ def _compared(
     turned: Collection[int] = (),
 ) -> Comparison:
     kinds: dict[int, Kind] = {match.predicted.id: "found" for match in detection.matched}
-    kinds |= dict.fromkeys(turned, "turned") | {synapse.id: "invented" for synapse in detection.invented}
+    kinds |= dict.fromkeys(turned, "turned")
+    kinds |= {synapse.id: "invented" for synapse in detection.invented}
     own: dict[int, Kind] = {match.annotated.id: "annotated" for match in detection.matched}
     own |= {synapse.id: "missed" for synapse in detection.missed}
     there, wanted = Objects(predicted, kinds), Objects(annotated, own)

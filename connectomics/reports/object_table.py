@@ -38,7 +38,7 @@ def list_clefts(found: Found) -> list[Row]:
     nearest = _nearest_nm(ids, number, truth, found.spacing_nm)
     first, last = _boxes(ids, number)
     mean, largest = _probabilities(ids, number, found)
-    rows = []
+    rows: list[Row] = []
     for i in range(number):
         row: dict[str, Any] = {"id": i + 1, "voxels": int(components.voxels[i])}
         row |= position("centroid", components.centroids_nm[i] / found.spacing_nm, found)

@@ -17,7 +17,6 @@ from connectomics.reports.charts import draw_curves
 from connectomics.reports.pictures import choose_size
 from connectomics.reports.reported import MAX_LISTED, ReportedVolume, WrittenVolume, dump_json, write_volume_data
 from connectomics.reports.scores import tabulate_scores
-from connectomics.reports.thresholds import Curves
 
 TEMPLATE = Path(__file__).parent / "template"
 SLOT = re.compile(r"<!-- slot: (\w+) -->")
@@ -42,7 +41,6 @@ def write_report(
     scores: Mapping[str, Any],
     volumes: Sequence[ReportedVolume],
     rule: MatchRule | None = None,
-    curves: Mapping[str, Curves] | None = None,
 ) -> None:
     """Write one self-contained HTML file: numbers, curves over the threshold, sections, and a list of the mistakes.
 
@@ -58,7 +56,6 @@ def write_report(
         scores: The content of `metrics.json`: `volumes` and `mean`.
         volumes: What the viewer shows, in this order.
         rule: When a predicted and an annotated component are the same synapse; the default rule when None.
-        curves: More curves, by title, such as those of tuning; each volume's own come from its probabilities.
 
     Raises:
         UserError: If a volume cannot be read, or the page not written.
@@ -71,7 +68,7 @@ def write_report(
     ):
         written = _write_data(data, volumes, head, rule)
         data.seek(0)
-        _fill(page, _slots(head, scores, written, rule, curves or {}, data))
+        _fill(page, _slots(head, scores, written, rule, data))
 
 
 def _write_data(
@@ -91,12 +88,10 @@ def _slots(
     scores: Mapping[str, Any],
     written: Sequence[WrittenVolume],
     rule: MatchRule,
-    curves: Mapping[str, Curves],
     data: IO[str],
 ) -> dict[str, Callable[[IO[str]], object]]:
     """Return what fills each place of the template."""
-    drawn = [draw_curves(title, one, head.threshold) for title, one in curves.items()]
-    drawn += [draw_curves(one.entry["name"], one.curves, head.threshold) for one in written if one.curves is not None]
+    drawn = [draw_curves(one.entry["name"], one.curves, head.threshold) for one in written if one.curves is not None]
     entries = {"volumes": [one.entry for one in written], "listed": MAX_LISTED, "parts": head.classes}
     texts = {
         "title": escape(head.title),
@@ -108,10 +103,12 @@ def _slots(
         "script": (TEMPLATE / "report.js").read_text(encoding="utf-8"),
         "entries": dump_json(entries),
     }
-    fillers: dict[str, Callable[[IO[str]], object]] = {
-        name: lambda page, text=text: page.write(text) for name, text in texts.items()
-    }
-    return fillers | {"data": lambda page: shutil.copyfileobj(data, page)}
+    return {name: _writes(text) for name, text in texts.items()} | {"data": lambda page: shutil.copyfileobj(data, page)}
+
+
+def _writes(text: str) -> Callable[[IO[str]], object]:
+    """Return what writes a text."""
+    return lambda page: page.write(text)
 
 
 def _fill(page: IO[str], slots: Mapping[str, Callable[[IO[str]], object]]) -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from connectomics.drawing.figures import to_gray
 from connectomics.geometry import ZYX, Box, Spacing
 from connectomics.metrics import MaskPair
+from connectomics.metrics.label_pair import Labels
 from connectomics.metrics.matching import MatchRule
 from connectomics.reports.mistakes import KINDS, Comparison, compare_objects, compare_sides
 from connectomics.reports.outlines import UNITS, trace
@@ -97,7 +98,8 @@ def write_volume_data(
         VolumeError: If a file cannot be read.
     """
     dtype = np.uint64 if classes else np.bool_
-    predicted, truth = np.zeros((2, *volume.image.shape), dtype)
+    predicted: Labels = np.zeros(volume.image.shape, dtype)
+    truth: Labels = np.zeros(volume.image.shape, dtype)
     sweep = ThresholdSweep((*COARSE, threshold))
     for slab in _slabs(volume, dtype):
         here = slice(slab.z, slab.z + len(slab.gray))

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectomics.geometry import Spacing
+from connectomics.metrics.label_pair import Labels
 from connectomics.metrics.polarity import detect_polarity
 from connectomics.reports.found import AXES, Found, Row, position, position_columns
 
@@ -44,7 +45,7 @@ def list_sides(found: Found) -> list[Row]:
         polarity = detect_polarity(found.labels, found.pair.truth, found.spacing_nm, found.rule)
         pairs = zip(polarity.synapses.matched, polarity.sides, strict=True)
         matched = {match.predicted.id: (match.iou, sides.right_way_round) for match, sides in pairs}
-    rows = []
+    rows: list[Row] = []
     for number, (pre, post) in synapses.items():
         iou, right = matched.get(number, (None, None))
         row: dict[str, Any] = {"id": number, "sides": "both" if pre and post else "pre" if pre else "post"}
@@ -118,7 +119,7 @@ def _direction(start: NDArray, end: NDArray, spacing_nm: Spacing) -> Sequence[fl
     return (way / length).tolist() if length > 0 else (None, None, None)
 
 
-def _ids_at_border(ids: NDArray[np.unsignedinteger]) -> set[int]:
+def _ids_at_border(ids: Labels) -> set[int]:
     """Return the ids that have a voxel in the first or last plane along an axis."""
     faces = [ids.take((0, -1), axis=axis) for axis in range(3)]
     return {int(i) for face in faces for i in np.unique(face)}

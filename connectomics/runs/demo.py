@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 import numpy as np
 
 from connectomics.config import Config
+from connectomics.config.data import VolumesConfig
 from connectomics.errors import ConfigError
 from connectomics.geometry import ZYX
 from connectomics.phantom import make_phantom
@@ -27,6 +29,8 @@ from connectomics.volumes.write import write_volume
 TRAIN_SHAPE: ZYX = (40, 320, 320)
 VAL_SHAPE: ZYX = (12, 192, 192)
 TEST_SHAPE: ZYX = (24, 256, 256)
+
+Stage = TypeVar("Stage", bound=VolumesConfig)
 
 
 def demo(chosen: Demo, configs: Mapping[str, Config]) -> RunFolder:
@@ -102,11 +106,14 @@ def _write_phantom(folder: Path, name: str, shape: ZYX, seed: int, chosen: Demo)
 
 def _with_volumes(config: Config, folder: Path) -> Config:
     """Return the settings with the phantoms as their volumes."""
-    stages = {
-        name: replace(stage, image=[str(folder / f"im_{name}.h5")], label=[str(folder / f"syn_{name}.h5")])
-        for name, stage in (("train", config.data.train), ("val", config.data.val), ("test", config.data.test))
-    }
-    return replace(config, data=replace(config.data, **stages))
+    data = config.data
+    train, val, test = (_of(data.train, folder, "train"), _of(data.val, folder, "val"), _of(data.test, folder, "test"))
+    return replace(config, data=replace(data, train=train, val=val, test=test))
+
+
+def _of(stage: Stage, folder: Path, name: str) -> Stage:
+    """Return a stage's settings with the phantom of that name as its volume."""
+    return replace(stage, image=[str(folder / f"im_{name}.h5")], label=[str(folder / f"syn_{name}.h5")])
 
 
 def _tell_where(run: RunFolder, chosen: Demo) -> None:

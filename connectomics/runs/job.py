@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from connectomics.config.decoding import DecodingConfig
 from connectomics.data.targets import Target, build_target
 from connectomics.decoding import Decoder, pick_decoder
 from connectomics.errors import CheckpointError, UserError
+from connectomics.geometry import Connectivity
 from connectomics.inference import SAVED_TYPES, InferencePlan, SavedType, circumstances, concerning, plan_inference
 from connectomics.lookup import pick
 from connectomics.metrics import METRICS, Metric
@@ -168,15 +169,35 @@ def build_job(
     require_same_model(saved, as_plain(config), checkpoint)
     require_learnt(volumes, saved, checkpoint, config)
     network = load_network(config.model, config.inference, config.system, saved, checkpoint)
+    run = _run_folder(mode, config, checkpoint, out, fast_dev_run)
+    stamp = _stamp(config, checkpoint, int(saved["global_step"]))
+    job = _assemble(mode, config, network, run, stamp, volumes, section, restart)
+    if not fast_dev_run:
+        job.run.require_writable()
+        job.require_disk()
+    return job
+
+
+def _assemble(
+    mode: str,
+    config: Config,
+    network: TrainedNetwork,
+    run: RunFolder,
+    stamp: Mapping[str, Any],
+    volumes: Sequence[LabelledSource],
+    section: VolumesConfig,
+    restart: bool,
+) -> Job:
+    """Put the trained network and where its results go together with all else that the settings name."""
     plan, kind = plan_inference(config), "averaged (EMA)" if config.inference.use_ema else "latest"
-    job = Job(
+    return Job(
         mode=mode,
         title=config.experiment_name,
-        run=_run_folder(mode, config, checkpoint, out, fast_dev_run),
+        run=run,
         volumes=tuple(volumes),
         section=section,
         network=network,
-        weights=f"on {network.devices} with the {kind} weights of step {int(saved['global_step'])}",
+        weights=f"on {network.devices} with the {kind} weights of step {stamp['step']}",
         plan=plan,
         preset=config.inference.preset,
         saving=_saving(config),
@@ -191,19 +212,16 @@ def build_job(
         restart=restart,
         concerning=concerning(config, shaping_settings(as_plain(config)["model"])),
         made_with=circumstances(network.lanes[0].device, plan.batch, config.inference.compile),
-        stamp=_stamp(config, checkpoint, int(saved["global_step"])),
+        stamp=stamp,
         _transform=config.data.image_transform,
     )
-    if not fast_dev_run:
-        job.run.require_writable()
-        job.require_disk()
-    return job
 
 
 def match_rule(config: Config) -> MatchRule:
     """Return when a predicted and an annotated synapse are the same one."""
     evaluation = config.evaluation
-    return MatchRule(evaluation.min_iou, evaluation.max_distance_nm, evaluation.connectivity)
+    connectivity = cast(Connectivity, evaluation.connectivity)  # the rules of the settings allow no other
+    return MatchRule(evaluation.min_iou, evaluation.max_distance_nm, connectivity)
 
 
 def digest(*parts: Any) -> str:

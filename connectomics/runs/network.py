@@ -87,7 +87,8 @@ def forward_on(
         precision: Precision of the arithmetic: "32-true", or one of `AUTOCAST`.
         compiled: Whether `torch.compile` fuses it when the first windows come.
     """
-    placed = deepcopy(model).to(device, memory_format=memory_format)
+    # torch's overloads of `to` lack the memory format
+    placed: nn.Module = deepcopy(model).to(device, memory_format=memory_format)  # type: ignore[call-overload]
     if compiled:
         placed = _Compiled(placed)
     dtype = AUTOCAST.get(precision)

@@ -143,7 +143,7 @@ class SkipBadSteps(pl.Callback):
 
 def _statistics(module: pl.LightningModule) -> dict[str, Tensor]:
     """Return what a forward pass changes in the network, by name, sharing memory with it."""
-    return dict(module.model.named_buffers())
+    return dict(module.get_submodule("model").named_buffers())
 
 
 def _look(trainer: pl.Trainer, module: pl.LightningModule, losses: list[Tensor]) -> tuple[bool, bool]:
@@ -167,7 +167,8 @@ def _look(trainer: pl.Trainer, module: pl.LightningModule, losses: list[Tensor])
 
 def _tell_batch(trainer: pl.Trainer, losses: list[Tensor]) -> str:
     """Say where the patches of this process's batch come from, the first one whose loss is not finite."""
-    data, loader = trainer.datamodule, trainer.train_dataloader
+    data = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it, undeclared
+    loader = trainer.train_dataloader
     if not isinstance(data, VolumesDataModule) or loader is None:
         return ""
     bad = [i for i, loss in enumerate(losses) if not bool(loss.isfinite())]

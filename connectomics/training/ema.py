@@ -90,7 +90,7 @@ class WeightAverage(pl.Callback):
 
 def _state(module: pl.LightningModule) -> State:
     """Return the network's parameters and buffers, by name, sharing memory with it."""
-    return {name: tensor.detach() for name, tensor in module.model.state_dict().items()}
+    return {name: tensor.detach() for name, tensor in module.get_submodule("model").state_dict().items()}
 
 
 @torch.no_grad()

@@ -46,7 +46,8 @@ class EpochLoss(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Add the loss of a batch; the device is not asked."""
-        loss: Tensor = pl_module.batch_loss.float()
+        assert isinstance(pl_module.batch_loss, Tensor)
+        loss = pl_module.batch_loss.float()
         finite = loss.isfinite()
         self._sums = self._sums.to(loss.device) + torch.stack([torch.where(finite, loss, 0.0), finite.float()])
         self._grew = True

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import final
+from typing import Any, final
 
 import numpy.typing as npt
 import pytorch_lightning as pl
+from pytorch_lightning.utilities.types import STEP_OUTPUT
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
@@ -39,14 +40,15 @@ class ValidationImages(pl.Callback):
         self,
         trainer: pl.Trainer,
         pl_module: pl.LightningModule,
-        outputs: Tensor,
-        batch: dict[str, Tensor],
+        outputs: STEP_OUTPUT,
+        batch: Any,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
         """Keep the patches of this batch that have more foreground than those kept so far."""
         if not self._is_due(trainer):
             return
+        assert isinstance(outputs, Tensor)
         foreground = (batch["label"][:, self._channels] * batch["valid"]).sum((1, 2, 3, 4)).tolist()
         for i, (number, amount) in enumerate(zip(batch["number"].tolist(), foreground, strict=True)):
             if number < 0 or number not in self._most({**self._amounts(), number: amount}):
@@ -68,7 +70,8 @@ class ValidationImages(pl.Callback):
             if number in self._kept
         }
         pictures = {number: picture for part in gather_over_ranks(drawn) for number, picture in part.items()}
-        writer = trainer.logger.experiment if trainer.logger is not None else None
+        # each logger has an experiment, of its own type; the base class does not say so
+        writer = trainer.logger.experiment if trainer.logger is not None else None  # type: ignore[attr-defined]
         if isinstance(writer, SummaryWriter) and trainer.is_global_zero:
             for place, number in enumerate(sorted(pictures)):
                 name = f"validation/patch_{place}_raw_label_probability"

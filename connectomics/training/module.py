@@ -7,6 +7,7 @@ from typing import Any, final
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -111,7 +112,7 @@ class SegmentationModule(pl.LightningModule):
         if found:
             self.log("val_jaccard", torch.stack(list(found.values())).mean())
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Build the optimizer and the scheduler of the settings."""
         optimizer: Optimizer = build_optimizer(self.model, self.config.optimization.optimizer)
         scheduler = build_scheduler(optimizer, self.config.optimization)

@@ -78,7 +78,7 @@ def _trained_with(checkpoint: Mapping[str, Any]) -> State:
 
 def _follow_rates(checkpoint: State, before: State, now: OptimizationConfig, module: nn.Module) -> None:
     """Take every hyper-parameter, and the learning rate of this step, from the settings."""
-    optimizer = build_optimizer(module.model, now.optimizer)
+    optimizer = build_optimizer(module.get_submodule("model"), now.optimizer)
     scheduler = build_scheduler(optimizer, now)
     assert isinstance(scheduler, LambdaLR)
     saved, course = checkpoint["optimizer_states"][0], checkpoint["lr_schedulers"][0]

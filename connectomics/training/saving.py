@@ -53,7 +53,8 @@ class SaveLast(Checkpoint):
             raise complaint
 
     def _save(self, trainer: pl.Trainer) -> None:
-        if trainer.global_step != self._saved_step and not trainer.fast_dev_run:
+        is_trial = trainer.fast_dev_run  # type: ignore[attr-defined]  # Lightning sets it, undeclared
+        if trainer.global_step != self._saved_step and not is_trial:
             self._saved_step = trainer.global_step
             trainer.save_checkpoint(self._path)
 

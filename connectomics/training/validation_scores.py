@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import Any, final
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities.types import STEP_OUTPUT
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
@@ -49,15 +50,17 @@ class ValidationScores(pl.Callback):
         self,
         trainer: pl.Trainer,
         pl_module: pl.LightningModule,
-        outputs: Tensor,
-        batch: dict[str, Tensor],
+        outputs: STEP_OUTPUT,
+        batch: Any,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
         """Count the probabilities of a batch, and measure those of its patches that are chosen."""
         if trainer.sanity_checking:
             return
-        every = -(-len(trainer.datamodule.validation_patches()) // max(1, self._max_patches))
+        assert isinstance(outputs, Tensor)
+        data = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it, undeclared
+        every = -(-len(data.validation_patches()) // max(1, self._max_patches))
         for i, number in enumerate(batch["number"].tolist()):
             if number < 0:
                 continue  # another process counts it
@@ -77,7 +80,9 @@ class ValidationScores(pl.Callback):
         if self._max_patches:
             pl_module.log("val_cremi_distance", total / defined)
             pl_module.log("val_cremi_undefined", undefined)
-        writer = trainer.logger.experiment if trainer.logger is not None and trainer.is_global_zero else None
+        logger = trainer.logger if trainer.is_global_zero else None
+        # each logger has an experiment, of its own type; the base class does not say so
+        writer = logger.experiment if logger is not None else None  # type: ignore[attr-defined]
         if isinstance(writer, SummaryWriter) and counts.sum() > 0:
             _write_curve(writer, counts.double().cpu(), trainer.global_step)
 
@@ -92,9 +97,9 @@ class ValidationScores(pl.Callback):
 
     def _measure(self, predicted: Tensor, truth: Tensor, valid: Tensor, spacing_nm: Tensor) -> None:
         z, y, x = (float(f"{size:.6g}") for size in spacing_nm.tolist())  # as it was before it was float32
-        masks = (mask.cpu().numpy() for mask in (predicted & valid, truth & valid))
+        ours, theirs = ((mask & valid).cpu().numpy() for mask in (predicted, truth))
         try:
-            distance = measure_cleft_distance(MaskPair(*masks, (z, y, x)))
+            distance = measure_cleft_distance(MaskPair(ours, theirs, (z, y, x)))
             self._distance += torch.tensor([distance.score, 1, 0])
         except UndefinedError:
             self._distance[2] += 1
@@ -105,5 +110,14 @@ def _write_curve(writer: SummaryWriter, counts: Tensor, step: int) -> None:
     true, false = counts.flip(1).cumsum(1).flip(1)  # at least as probable as each threshold
     missed, right = true[0] - true, false[0] - false
     precision, recall = true / (true + false).clamp(min=1), true / true[0].clamp(min=1)
-    numbers = (true, false, right, missed, precision, recall)
-    writer.add_pr_curve_raw("validation/precision_recall", *(n.numpy() for n in numbers), step, num_thresholds=BINS)
+    writer.add_pr_curve_raw(
+        "validation/precision_recall",
+        true_positive_counts=true.numpy(),
+        false_positive_counts=false.numpy(),
+        true_negative_counts=right.numpy(),
+        false_negative_counts=missed.numpy(),
+        precision=precision.numpy(),
+        recall=recall.numpy(),
+        global_step=step,
+        num_thresholds=BINS,
+    )

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from connectomics.errors import VolumeError
-from connectomics.geometry import ZYX, Box
+from connectomics.geometry import ZYX, Box, Spacing
 
 LETTERS: Mapping[str, str] = {"channel": "c", "time": "t", "sample": "s", "samples": "s", "ch": "c", "depth": "z",
                               "height": "y", "width": "x"}  # fmt: skip
@@ -53,18 +53,20 @@ class Axes:
         missing = tuple(i for i, place in enumerate(self.places) if place is None)
         return np.expand_dims(np.transpose(voxels, order), missing)
 
-    def spatial(self, values: Sequence[float]) -> tuple[float, ...] | None:
+    def spatial(self, values: Sequence[float]) -> Spacing | None:
         """Return the values of z, y and x among one for each stored axis, or one for each stored axis of space.
 
         None where there are as many values as neither of them.
         """
         places = [place for place in self.places[1:] if place is not None]
         if len(values) == len(self.stored) and len(places) == 3:
-            return tuple(float(values[place]) for place in places)
+            z, y, x = (float(values[place]) for place in places)
+            return z, y, x
         if len(values) == 3 == len(places):
             order = sorted(places)
-            return tuple(float(values[order.index(place)]) for place in places)
-        return tuple(float(value) for value in values) if len(values) == 3 else None
+            z, y, x = (float(values[order.index(place)]) for place in places)
+            return z, y, x
+        return (float(values[0]), float(values[1]), float(values[2])) if len(values) == 3 else None
 
 
 def letters_of(names: Sequence[object] | str) -> str:

@@ -16,7 +16,7 @@ from connectomics.volumes.axes import Axes, letters_of, stated_axes, usual_axes
 from connectomics.volumes.damage import told_as_damage
 from connectomics.volumes.dataset import USUAL_NAMES, choose_dataset, describe, locate
 from connectomics.volumes.links import follow, is_there, list_datasets, open_file
-from connectomics.volumes.source import Role, VolumeSource
+from connectomics.volumes.source import Layout, Role, VolumeSource
 from connectomics.volumes.stated import Node, axis_letters, read_stated
 from connectomics.volumes.storage import check_storage, load_filters
 
@@ -52,7 +52,7 @@ class HDF5Source(VolumeSource):
         is_cremi = any(one.endswith("labels/clefts") for one in (name, self._name))
         files: set[Path] = set()
         notes = [guess, *check_storage(node, self._path, path, files)]
-        layout = "cremi" if is_cremi else "main"
+        layout: Layout = "cremi" if is_cremi else "main"
         others = sorted(files - {path})
         self.info = describe(location, self._axes, node.dtype, stated, attributes, layout, notes, others)
 

@@ -150,7 +150,7 @@ def _units(value: Any, axes: Axes, location: str) -> tuple[float, ...] | None:
     return None if None in factors else tuple(f for f in factors if f is not None)
 
 
-def _triple(node: Node, key: str, axes: Axes, location: str) -> tuple[float, ...] | None:
+def _triple(node: Node, key: str, axes: Axes, location: str) -> Spacing | None:
     """Return an attribute as three numbers (z, y, x); that of a group that is none is another thing of that name."""
     value = node.attributes[key]
     try:

@@ -8,6 +8,7 @@ import re
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import IntEnum
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, final
@@ -49,7 +50,7 @@ class TIFFSource(VolumeSource):
             series = _only_series(file, first)
             letters = letters_of(series.axes)
             words = read_words(file)
-            colours = COLOURS.get(series.keyframe.photometric.name, "")
+            colours = COLOURS.get(_name(series.keyframe.photometric), "")
             dtype = np.dtype(series.dtype).newbyteorder("=")
             self._offset = series.dataoffset if len(self._files) == 1 and series.keyframe.is_memmappable else None
             self._stored = np.dtype(file.byteorder + series.dtype.char)
@@ -167,15 +168,21 @@ def _try_pixel(series: tifffile.TiffPageSeries, path: Path) -> None:
             f"{path} is cut off: its voxels need {series.dataoffset + series.nbytes} bytes, it has {size}"
         )
     beyond = 0
-    for page in series.pages if series.dataoffset is None else ():
+    pages = () if series.dataoffset is not None else (page for page in series.pages if page is not None)
+    for page in pages:
         last = max((a + n for a, n in zip(page.dataoffsets, page.databytecounts, strict=True)), default=0)
         beyond += last > size or not page.dataoffsets
     if beyond:
         raise VolumeError(f"{path} is cut off: the voxels of {beyond} of its {len(series.pages)} pages are missing")
     keyframe = series.keyframe
     if series.dataoffset is None and keyframe.compression != tifffile.COMPRESSION.NONE:
-        with told_as_damage(f"{path} is compressed ({keyframe.compression.name}) and cannot be read"):
+        with told_as_damage(f"{path} is compressed ({_name(keyframe.compression)}) and cannot be read"):
             next(iter(keyframe.segments()))
+
+
+def _name(code: int) -> str:
+    """Return the name of a code in a TIFF; the number of one that TIFF does not know."""
+    return code.name if isinstance(code, IntEnum) else str(code)
 
 
 def _axes_of(letters: str, shape: tuple[int, ...], location: str) -> Axes:

@@ -20,7 +20,7 @@ from connectomics.volumes.axes import Axes, letters_of, stated_axes, usual_axes
 from connectomics.volumes.damage import told_as_damage
 from connectomics.volumes.dataset import USUAL_NAMES, choose_dataset, describe, locate
 from connectomics.volumes.multiscale import Level, place_level, read_levels
-from connectomics.volumes.source import Role, VolumeSource
+from connectomics.volumes.source import Layout, Role, VolumeSource
 from connectomics.volumes.stated import Node, Stated, axis_letters, read_stated
 from connectomics.volumes.storage import missing_chunks
 
@@ -79,7 +79,7 @@ class ZarrSource(VolumeSource):
             ome = place_level(level, self._axes, location)
             notes = (*ome.notes, *(stated.notes if ome.spacing_nm is None else ()))
             stated = Stated(ome.spacing_nm or stated.spacing_nm, ome.offset_nm or stated.offset_nm, notes)
-        layout = "cremi" if name.endswith("labels/clefts") else "main"
+        layout: Layout = "cremi" if name.endswith("labels/clefts") else "main"
         dtype, told = np.dtype(self._array.dtype), [guess, *_count_chunks(self._array)]
         self.info = describe(location, self._axes, dtype, stated, attributes, layout, told)
         if min(shape) < 1:

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from connectomics.metrics import GridError, LabelPair, MaskPair, UndefinedError, distance, score_volume
+from connectomics.metrics import LabelPair, MaskPair, UndefinedError, distance, score_volume
 from connectomics.metrics.cleft_distance import measure_cleft_distance
 from connectomics.metrics.distance import TargetDistances, find_border, find_extent, measure_distances
+from connectomics.metrics.pair import require_same_spacing
 from connectomics.volumes.labels import CREMI_BACKGROUND, split_clefts
 
 CASES = json.loads((Path(__file__).parent / "cremi_cases.json").read_text())["cases"]
@@ -48,13 +49,9 @@ def test_the_contracts_cases_come_out_to_the_last_digits(case: dict[str, Any]) -
     assert hashlib.sha256(test.astype("<u8").tobytes()).hexdigest() == case["test_sha256"]
     assert hashlib.sha256(truth.astype("<u8").tobytes()).hexdigest() == case["truth_sha256"]
     label = split_clefts(truth, "cremi")
-    pair = MaskPair.on_one_grid(
-        split_clefts(test, "cremi").foreground,
-        label.foreground,
-        predicted_spacing_nm=case["test_resolution"],
-        truth_spacing_nm=case["truth_resolution"],
-        annotated=label.annotated,
-    )
+    require_same_spacing(case["test_resolution"], case["truth_resolution"])
+    found = split_clefts(test, "cremi").foreground
+    pair = MaskPair(found, label.foreground, case["truth_resolution"], label.annotated)
     expected = {("score" if key == "cremi_score" else key): value for key, value in case["expect"].items()}
     scores = measure_cleft_distance(pair, case["threshold_nm"]).to_json()
     assert scores.keys() == expected.keys()
@@ -244,9 +241,3 @@ def test_the_extent_holds_both_masks_and_nothing_more() -> None:
     first[2, 3, 8] = second[5, 1, 4] = True
     box = find_extent(first, second)
     assert (box.start, box.stop) == ((2, 1, 4), (6, 4, 9))
-
-
-def test_masks_on_two_grids_are_refused_before_a_distance_is_measured() -> None:
-    mask = np.ones((2, 3, 3), bool)
-    with pytest.raises(GridError, match="voxels of"):
-        MaskPair.on_one_grid(mask, mask, predicted_spacing_nm=(40, 4, 4), truth_spacing_nm=(40, 8, 8))

@@ -7,6 +7,7 @@ import pytest
 
 from connectomics.errors import VolumeError
 from connectomics.metrics import GridError, LabelPair, MaskPair
+from connectomics.metrics.pair import require_same_spacing
 
 MASK = np.ones((2, 3, 4), bool)
 CREMI = (40.0, 4.0, 4.0)
@@ -23,13 +24,11 @@ def test_masks_of_different_shapes_are_refused_as_the_users_slip_and_as_a_wrong_
 @pytest.mark.parametrize("other", [(40, 4, 8), (4, 4, 40), (40, 4, 4.01)])
 def test_voxel_sizes_that_differ_are_refused(other: tuple[float, float, float]) -> None:
     with pytest.raises(GridError, match="must be the same"):
-        MaskPair.on_one_grid(MASK, MASK, predicted_spacing_nm=other, truth_spacing_nm=CREMI)
+        require_same_spacing(other, CREMI)
 
 
-def test_a_voxel_size_that_was_stored_as_float32_is_the_same_and_the_truths_one_is_used() -> None:
-    stored = tuple(float(np.float32(size)) for size in (50, 4.6, 4.6))
-    pair = MaskPair.on_one_grid(MASK, MASK, predicted_spacing_nm=stored, truth_spacing_nm=(50, 4.6, 4.6))
-    assert pair.spacing_nm == (50, 4.6, 4.6)
+def test_a_voxel_size_that_was_stored_as_float32_is_the_same() -> None:
+    require_same_spacing(tuple(float(np.float32(size)) for size in (50, 4.6, 4.6)), (50, 4.6, 4.6))
 
 
 @pytest.mark.parametrize("wrong", [MASK.astype(np.uint8), MASK.astype(float), MASK[0]])

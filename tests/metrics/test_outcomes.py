@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from connectomics.metrics import MaskPair, UndefinedError
-from connectomics.metrics.components import label_components
+from connectomics.metrics.components import label_mask, measure_components
 from connectomics.metrics.matching import MatchRule
 from connectomics.metrics.outcomes import Outcome, Outcomes, judge_outcomes, synapse_detection
 from tests.metrics.test_synapse_detection import draw
@@ -17,8 +17,8 @@ CREMI = (40.0, 4.0, 4.0)
 
 def judge(predicted: np.ndarray, truth: np.ndarray, rule: MatchRule) -> Outcomes:
     pair = MaskPair(predicted, truth, CREMI)
-    ours = label_components(pair.predicted, pair.truth, CREMI, rule.connectivity)
-    theirs = label_components(pair.truth, pair.predicted, CREMI, rule.connectivity)
+    ours = measure_components(*label_mask(pair.predicted, rule.connectivity), pair.truth, CREMI)
+    theirs = measure_components(*label_mask(pair.truth, rule.connectivity), pair.predicted, CREMI)
     return judge_outcomes(ours, theirs, rule)
 
 

@@ -14,12 +14,14 @@ from connectomics.metrics.matching import MatchRule
 from connectomics.metrics.sweep.forest import open_levels
 from connectomics.metrics.sweep.levels import measure_levels
 from connectomics.metrics.sweep.nearest import sum_nearest
-from connectomics.metrics.sweep.swept_scores import SCORES, sweep_levels
+from connectomics.metrics.sweep.swept_scores import sweep_levels
 
 SPACINGS = [(40.0, 4.0, 4.0), (50.0, 4.6, 4.6), (8.0, 8.0, 8.0), (30.0, 6.0, 5.0)]
 THRESHOLDS = [0.1, 0.25, 0.3, 0.45, 0.5, 0.6, 0.61, 0.8, 0.999]
 RULES = [MatchRule(), MatchRule(0.1), MatchRule(0.3, 60.0, 6), MatchRule(0.5, 200.0, 18)]
 PATIENT = settings(deadline=None, max_examples=60)
+
+SCORES = ("cremi_distance", "adgt", "adf", "jaccard", "dice", "precision", "recall", "synapse_f1")
 
 
 def draw_volume(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:

@@ -189,13 +189,11 @@ def test_the_cleft_with_id_0_of_a_challenge_file_is_one(tmp_path: Path) -> None:
     assert section_data(page, "entries")["volumes"][0]["missed"] == 1
 
 
-def test_a_page_without_probabilities_says_so_and_takes_curves_of_others(tmp_path: Path) -> None:
+def test_a_page_without_probabilities_says_so(tmp_path: Path) -> None:
     case = corrupted_phantom((3, 48, 48))
     bare = replace(case, volume=replace(case.volume, probability=None))
     assert "probabilities were not saved" in written(tmp_path, bare).read_text(encoding="utf-8")
     assert "probability" not in section_data(tmp_path / "report.html", "pictures-0-0")
-    curves = {"validation": {0.3: {"cremi_distance": 41.0}, 0.6: {"cremi_distance": 39.0}}}
-    assert "validation: cremi_distance over" in written(tmp_path, bare, curves=curves).read_text(encoding="utf-8")
 
 
 def test_a_page_that_fails_leaves_the_old_one(tmp_path: Path) -> None:

@@ -118,6 +118,21 @@ def test_numbers_that_are_no_brightness_are_told_of_an_image(tmp_path: Path, pho
     assert holds(tmp_path / "c.tif", role="label").notes == ()
 
 
+@pytest.mark.parametrize(("tag", "code"), [("PhotometricInterpretation", 4242), ("Compression", 4242)])
+def test_a_code_that_tiff_does_not_know_is_told_by_its_number_or_does_not_matter(
+    tmp_path: Path, tag: str, code: int
+) -> None:
+    tifffile.imwrite(tmp_path / "c.tif", U8, compression="zlib")
+    with tifffile.TiffFile(tmp_path / "c.tif", mode="r+") as file:
+        for page in file.pages:
+            page.tags[tag].overwrite(code)
+    if tag == "Compression":
+        with pytest.raises(VolumeError, match=f"is compressed \\({code}\\)"):
+            open_volume(str(tmp_path / "c.tif"))
+    else:
+        holds(tmp_path / "c.tif")
+
+
 def test_a_volume_that_metadata_spread_over_several_files_is_refused(tmp_path: Path) -> None:
     here, there = ("urn:uuid:00000000-0000-4000-8000-00000000000" + digit for digit in "12")
     parts = "".join(

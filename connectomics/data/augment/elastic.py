@@ -48,7 +48,7 @@ def draw_field(shape: tuple[int, int], sigma: float, magnitude: float, rng: np.r
     height, width = (ceil((n - 1) / step) + 1 for n in shape)
     noise = rng.standard_normal((height + 2 * margin, width + 2 * margin, 2), dtype=np.float32)
     smooth = cv2.GaussianBlur(noise, (2 * margin + 1, 2 * margin + 1), sigma / step)
-    nodes = np.ascontiguousarray(smooth[margin : margin + height, margin : margin + width])
+    nodes = np.ascontiguousarray(smooth[margin : margin + height, margin : margin + width], np.float32)
     displacement = Field(nodes, step).at(((1.0, 0.0), (0.0, 1.0)), (0.0, 0.0), shape)
     length = np.sqrt(np.square(displacement).sum(axis=-1).mean())
     return Field(nodes * np.float32(magnitude / length), step)

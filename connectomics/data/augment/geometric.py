@@ -46,7 +46,8 @@ class Field:
         (yy, yx), (xy, xx) = linear
         affine = np.array([[xx, xy, offset[1]], [yx, yy, offset[0]]]) / self.step
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        return cv2.warpAffine(self.nodes, affine, shape[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        moved = cv2.warpAffine(self.nodes, affine, shape[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(moved, np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +125,9 @@ class Geometry:
         return SectionMap(sections, y, x)
 
 
+@dataclass(frozen=True, slots=True)
 class GeometricStep(ABC):
     """An augmentation that moves image and target together."""
-
-    __slots__ = ()
 
     @abstractmethod
     def __call__(self, geometry: Geometry, rng: np.random.Generator) -> Geometry:

@@ -43,7 +43,8 @@ class Intensity(ImageStep):
             np.clip(image, 0, 1, out=image)
         if rng.random() < self.contrast_prob:
             gamma = rng.uniform(*self.contrast_range)
-            image = cv2.pow(image.reshape(-1, image.shape[-1]), gamma).reshape(image.shape)
+            powered = cv2.pow(image.reshape(-1, image.shape[-1]), gamma)
+            image = np.asarray(powered, np.float32).reshape(image.shape)
         return patch if image is patch.image else replace(patch, image=image)
 
 

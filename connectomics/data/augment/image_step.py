@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,10 +11,9 @@ from connectomics.data.patch import Patch
 from connectomics.geometry import ZYX, Box
 
 
+@dataclass(frozen=True, slots=True)
 class ImageStep(ABC):
     """An augmentation that changes the image and leaves the target as it is."""
-
-    __slots__ = ()
 
     @abstractmethod
     def __call__(self, patch: Patch, rng: np.random.Generator) -> Patch:

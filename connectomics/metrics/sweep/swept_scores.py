@@ -24,9 +24,6 @@ from connectomics.metrics.sweep.nearest import sum_nearest
 SIZE_CONNECTIVITY = 26
 """Connectivity of the components that are kept or removed by their size; the same as in decoding."""
 
-SCORES = ("cremi_distance", "adgt", "adf", "jaccard", "dice", "precision", "recall", "synapse_f1")
-"""Names of the scores of a setting."""
-
 
 @dataclass(frozen=True, slots=True)
 class SweptSetting:
@@ -35,8 +32,7 @@ class SweptSetting:
     threshold: float
     min_size: int
     scores: dict[str, float | None]
-    """The scores by their names in `SCORES`, equal to those of the metrics with these names; None where one is
-    undefined."""
+    """The scores by the names of their metrics, and `adgt` and `adf` of the distance; None where one is undefined."""
 
 
 def sweep_levels(

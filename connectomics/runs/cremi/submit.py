@@ -19,14 +19,14 @@ from connectomics.cremi.remote_files import official_name
 from connectomics.cremi.submission import check_submission, write_submission
 from connectomics.decoding import decode
 from connectomics.errors import VolumeError
-from connectomics.geometry import Box, Spacing
+from connectomics.geometry import Box, Connectivity, Spacing
 from connectomics.inference.saved import SAVED_TYPES
 from connectomics.screen.console import say
 from connectomics.volumes.attributes import read_attributes
 from connectomics.volumes.read import open_volume, split_location
 from connectomics.volumes.source import VolumeSource
 
-CONNECTIVITY = 26
+CONNECTIVITY: Connectivity = 26
 """Voxels of a component share at least a corner."""
 
 PROBABILITY = "probability times scale"
