@@ -13,6 +13,7 @@ from connectomics.errors import CheckpointError
 from connectomics.files import hold, write_text
 from connectomics.inference.memory import shortage_told
 from connectomics.runs.folder import RunFolder, new_run, run_of
+from connectomics.runs.label_sense import tell_foreground, tell_shared_tissue
 from connectomics.runs.remarks import tell_masks, tell_remarks
 from connectomics.runs.resolution import learnt_sizes, require_learnt, require_one_resolution
 from connectomics.screen.console import is_first_process, quiet_libraries, say
@@ -50,7 +51,10 @@ def train(config: Config, checkpoint: Path | None = None, fast_dev_run: int = 0)
     resumed_step = _check_resumed(config, checkpoint, volumes)
     tell_remarks(volumes, data.target)
     tell_masks([config.data.train, config.data.val], volumes)
+    count = len(config.data.train.image)
+    tell_shared_tissue(volumes[:count], volumes[count:])
     data.setup("fit")
+    tell_foreground(data.training_patches().cutter.volumes)
     place, make = config.save_path or "", not fast_dev_run
     run = new_run(place, make) if checkpoint is None else run_of(checkpoint, place, make)
     with _held(run, fast_dev_run):
