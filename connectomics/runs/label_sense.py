@@ -59,9 +59,9 @@ def _foreground_share(volume: LearningVolume) -> float:
     foreground = annotated = 0
     for z in range(z0, z1, SECTIONS_AT_ONCE):
         codes = volume.codes.read(Box((z, y0, x0), (min(z + SECTIONS_AT_ONCE, z1), y1, x1)))
-        excluded = np.count_nonzero(codes == NOT_ANNOTATED)
+        excluded = int(np.count_nonzero(codes == NOT_ANNOTATED))
         annotated += codes.size - excluded
-        foreground += np.count_nonzero(codes != BACKGROUND) - excluded
+        foreground += int(np.count_nonzero(codes != BACKGROUND)) - excluded
     return foreground / annotated if annotated else 0.0
 
 
