@@ -27,11 +27,11 @@ class Sample(TypedDict):
     """One patch, or a batch of them."""
 
     image: Tensor
-    """float32, (C, Z, Y, X), in [0, 1]; a batch has an axis in front."""
+    """Grey values in [0, 1], float32, (C, Z, Y, X); a batch has one more axis in front."""
     label: Tensor
-    """float32, (C, Z, Y, X), 0 or 1."""
+    """Channels of the target, float32, 0 or 1, (C, Z, Y, X)."""
     valid: Tensor
-    """bool, (1, Z, Y, X)."""
+    """Voxels that the loss looks at, bool, (1, Z, Y, X)."""
     spacing_nm: NotRequired[Tensor]
     """Voxel size along (z, y, x), float32, (3,); of validation patches."""
     number: NotRequired[Tensor]

@@ -17,11 +17,12 @@ class Progress(NamedTuple):
     """How many batches a rank has trained on."""
 
     total: int
-    """Since the start of the training."""
+    """Batches since the start of the training."""
     this_epoch: int
-    """Since the start of the epoch."""
+    """Batches since the start of the epoch."""
     completed: int
-    """The same; a checkpoint of a batch's own hooks does not count that batch yet."""
+    """Batches since the start of the epoch whose hooks are done: a checkpoint from such a hook does not count its batch
+    yet."""
 
 
 @dataclass(frozen=True, slots=True)

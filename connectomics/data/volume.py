@@ -49,7 +49,7 @@ class LearningVolume:
     name: str
     image: VolumeSource
     codes: VolumeSource
-    """uint8, one channel; see `data.targets`."""
+    """Codes of the target, uint8, one channel; see `data.targets`."""
     intensity: IntensityRange
     mean: float
     """Mean grey value after scaling."""
