@@ -29,6 +29,7 @@ examples:
   main.py --config tutorials/syn_cremi.yaml                              train
   main.py --config tutorials/syn_cremi.yaml system.num_gpus=4            train, with one setting changed
   main.py --config tutorials/syn_cremi.yaml --checkpoint RUN/checkpoints/last.ckpt               go on training
+  main.py --config tutorials/syn_cremi.yaml --resume auto                go on where the newest run is, or begin
   main.py --config tutorials/syn_cremi.yaml --mode test --checkpoint RUN/checkpoints/last.ckpt   predict and score
   main.py --config tutorials/syn_cremi.yaml --mode tune --checkpoint RUN/checkpoints/last.ckpt   find the threshold
 """
@@ -82,6 +83,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--checkpoint", type=user_path, metavar="FILE", help="train: go on from it; else: what predicts"
     )
+    parser.add_argument(
+        "--resume", choices=["auto"], help="train: go on from the newest checkpoint of the experiment, or begin"
+    )
     parser.add_argument("--tuned", type=user_path, metavar="FILE", help="test: settings that --mode tune wrote")
     parser.add_argument(
         "--out", type=user_path, metavar="DIR", help="test, tune: where results go, instead of RUN/results"
@@ -98,15 +102,22 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     if args.demo is not None and "=" in args.demo:  # a setting that follows the bare flag
         args.overrides.insert(0, args.demo)
         args.demo = USUAL
+    _require_consistent(parser, args)
+    return args
+
+
+def _require_consistent(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """End with status 2 where arguments do not go together."""
     if args.demo is not None and (args.mode != "train" or args.checkpoint or args.fast_dev_run or args.preview):
         parser.error("--demo trains and tests by itself; with it go only settings (key=value) and --print-config")
     if args.tuned and (args.demo is not None or args.mode != "test"):
         parser.error("--tuned gives test mode its threshold and minimum size; it goes with --mode test")
     if (args.out or args.restart) and (args.demo is not None or args.mode == "train"):
         parser.error("--out and --restart are about predictions; they go with --mode test and --mode tune")
+    if args.resume and (args.demo is not None or args.mode != "train" or args.checkpoint or args.preview):
+        parser.error("--resume auto finds the checkpoint that a training goes on from; it goes with --mode train alone")
     if args.preview and args.mode != "train":
         parser.error("--preview draws training patches; it goes with --mode train")
-    return args
 
 
 def _count(text: str) -> int:
@@ -144,7 +155,7 @@ def _train(configs: Mapping[str, Config], args: argparse.Namespace) -> int:
         open_labelled(config.data.val, "data.val", config.model.in_channels, need_label=True)
     _require_checkpoint_file(args)
     from connectomics.runs.assemble import check_monitored, check_names
-    from connectomics.runs.train import resume_hint, train
+    from connectomics.runs.train import newest_of, resume_hint, train
     from connectomics.training.interruption import TrainingInterrupted
 
     check_names(configs)
@@ -152,8 +163,13 @@ def _train(configs: Mapping[str, Config], args: argparse.Namespace) -> int:
     if args.preview:
         _preview(configs["train"], args.preview)
         return 0
+    checkpoint = args.checkpoint
+    if args.resume:
+        checkpoint, is_done = newest_of(config)
+        if is_done:
+            return 0
     try:
-        train(configs["train"], args.checkpoint, args.fast_dev_run)
+        train(config, checkpoint, args.fast_dev_run)
     except TrainingInterrupted as interrupted:
         print(resume_hint(interrupted), file=sys.stderr)
         return 128 + interrupted.signum

@@ -21,6 +21,7 @@ from connectomics.training.checkpoints import is_finite, read_checkpoint, requir
 from connectomics.training.devices import begin_on, choose_devices, require_precision, require_processes
 from connectomics.training.interruption import StoppedAtOnce, TrainingInterrupted, signals_given_back
 from connectomics.training.module import SegmentationModule
+from connectomics.training.newest import find_newest
 from connectomics.training.resuming import require_resumable
 from connectomics.training.trainer import build_trainer
 from connectomics.volumes.labelled import LabelledSource
@@ -110,6 +111,24 @@ def _advice(config: Config) -> str:
         "data.dataloader.batch_size (optimization.accumulate_grad_batches, now "
         f"{settings.accumulate_grad_batches}, makes up for it) or data.dataloader.patch_size"
     )
+
+
+def newest_of(config: Config) -> tuple[Path | None, bool]:
+    """Return the newest checkpoint of the experiment, and whether its training has come to its end.
+
+    Without one the training begins, and the checkpoint is None.
+    """
+    found = find_newest(Path(config.save_path or ""), say)
+    if found is None:
+        return None, False
+    path, step = found
+    if step < config.optimization.max_steps:
+        return path, False
+    say(
+        f"{path} is of step {step}, and optimization.max_steps is {config.optimization.max_steps}: nothing is left to "
+        "train. Raise it to go on, or leave --resume away to begin anew"
+    )
+    return path, True
 
 
 def resume_hint(interrupted: TrainingInterrupted) -> str:
