@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Literal
@@ -60,6 +60,17 @@ class Box:
         start = tuple(max(0, a - n) for a, n in zip(self.start, by, strict=True))
         stop = tuple(min(b + n, end) for b, n, end in zip(self.stop, by, shape, strict=True))
         return Box((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
+
+    @classmethod
+    def whole(cls, shape: ZYX) -> Box:
+        """Return the box of all voxels of a volume of `shape`."""
+        return cls((0, 0, 0), shape)
+
+    def slabs(self, depth: int) -> Iterator[Box]:
+        """Yield the box in parts of at most `depth` sections, in order along z."""
+        (z, *corner), (end, *far) = self.start, self.stop
+        for start in range(z, end, depth):
+            yield Box((start, corner[0], corner[1]), (min(start + depth, end), far[0], far[1]))
 
     def lies_within(self, shape: ZYX) -> bool:
         """Return whether a volume of `shape` holds every voxel of the box."""

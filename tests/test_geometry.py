@@ -35,3 +35,22 @@ def test_a_name_is_picked_or_answered_with_what_there_is() -> None:
         "evaluation.metrics is 'jacard'; it must be one of jaccard, dice; did you mean 'jaccard'?"
     )
     assert suggest("zzz", table) == ""
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 4, 5, 100])
+def test_the_slabs_of_a_box_hold_each_of_its_voxels_once_and_in_order(depth):
+    box = Box((2, 1, 3), (7, 4, 5))
+    seen = np.zeros((9, 9, 9), int)
+    slabs = list(box.slabs(depth))
+    for slab in slabs:
+        assert slab.shape[0] <= depth
+        seen[slab.slices] += 1
+    expected = np.zeros_like(seen)
+    expected[box.slices] = 1
+    np.testing.assert_array_equal(seen, expected)
+    assert [slab.start[0] for slab in slabs] == list(range(2, 7, depth))
+
+
+def test_the_whole_of_a_volume_is_a_box_of_its_shape():
+    assert Box.whole((4, 5, 6)).shape == (4, 5, 6)
+    assert Box.whole((4, 5, 6)).start == (0, 0, 0)

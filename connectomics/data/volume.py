@@ -112,11 +112,9 @@ def open_learning_volume(
 
 def _encoded(codes: VolumeSource) -> ArraySource:
     """Return codes in memory; ids, eight bytes a voxel, are never there all at once."""
-    z, y, x = codes.shape
-    whole = np.empty((1, z, y, x), np.uint8)
-    for start in range(0, z, SECTIONS_AT_ONCE):
-        stop = min(start + SECTIONS_AT_ONCE, z)
-        whole[:, start:stop] = codes.read(Box((start, 0, 0), (stop, y, x)))
+    whole = np.empty((1, *codes.shape), np.uint8)
+    for box in Box.whole(codes.shape).slabs(SECTIONS_AT_ONCE):
+        whole[:, *box.slices] = codes.read(box)
     return ArraySource(whole, codes.info)
 
 

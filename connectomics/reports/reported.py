@@ -144,10 +144,9 @@ def _drawn(compared: Comparison, z: int, parted: bool) -> dict[str, Any]:
 
 
 def _slabs(volume: ReportedVolume, dtype: type[np.generic]) -> Iterator[_Slab]:
-    z, y, x = volume.image.shape
+    _, y, x = volume.image.shape
     deep = max(1, min(CHUNK[0], SLAB_BYTES // (8 * y * x)))
-    for start in range(0, z, deep):
-        box = Box((start, 0, 0), (min(start + deep, z), y, x))
+    for box in Box.whole(volume.image.shape).slabs(deep):
         label = label_ids(volume.label.read(box)[0], volume.label.info.layout)
         counts = label.annotated
         if volume.annotated is not None:
@@ -161,7 +160,7 @@ def _slabs(volume: ReportedVolume, dtype: type[np.generic]) -> Iterator[_Slab]:
             saved = volume.probability.read(box).astype(np.float32) / np.float32(volume.scale)
             probability = volume.foreground(saved)
         gray = to_gray(volume.intensity.scale(volume.image.read(box)[0]))
-        yield _Slab(start, gray, predicted, truth, counts, probability)
+        yield _Slab(box.start[0], gray, predicted, truth, counts, probability)
 
 
 def _pictures(slab: _Slab, i: int, size: PictureSize) -> dict[str, str]:

@@ -9,7 +9,6 @@ import numpy as np
 from connectomics.data.targets import BACKGROUND, NOT_ANNOTATED
 from connectomics.data.volume import LearningVolume
 from connectomics.errors import UserError
-from connectomics.geometry import Box
 from connectomics.screen.console import say
 from connectomics.volumes.labelled import LabelledSource
 from connectomics.volumes.read import split_location
@@ -55,10 +54,9 @@ def tell_shared_tissue(training: Sequence[LabelledSource], validation: Sequence[
 
 def _foreground_share(volume: LearningVolume) -> float:
     """Return the share of the annotated voxels that are foreground; 0 where none is annotated."""
-    (z0, y0, x0), (z1, y1, x1) = volume.box.start, volume.box.stop
     foreground = annotated = 0
-    for z in range(z0, z1, SECTIONS_AT_ONCE):
-        codes = volume.codes.read(Box((z, y0, x0), (min(z + SECTIONS_AT_ONCE, z1), y1, x1)))
+    for box in volume.box.slabs(SECTIONS_AT_ONCE):
+        codes = volume.codes.read(box)
         excluded = int(np.count_nonzero(codes == NOT_ANNOTATED))
         annotated += codes.size - excluded
         foreground += int(np.count_nonzero(codes != BACKGROUND)) - excluded

@@ -83,10 +83,8 @@ def read_prediction(job: Job, name: str, saving: Saving) -> npt.NDArray[np.float
 def read_sections(job: Job, name: str, saving: Saving) -> Iterator[Sections]:
     """Read the saved probabilities of a volume some sections at a time, in whole planes."""
     source = open_volume(str(job.run.prediction(name, saving.suffix)))
-    depth, y, x = source.shape
-    for z in range(0, depth, CHUNK[0]):
-        stored = source.read(Box((z, 0, 0), (min(z + CHUNK[0], depth), y, x)))
-        yield Sections(z, saving.type.restore(stored))
+    for box in Box.whole(source.shape).slabs(CHUNK[0]):
+        yield Sections(box.start[0], saving.type.restore(source.read(box)))
 
 
 def try_windows(job: Job, volume: LabelledSource, windows: int) -> None:

@@ -77,6 +77,4 @@ def tell_masks(sections: Sequence[VolumesConfig], volumes: Sequence[LabelledSour
 
 
 def _slabs(label: VolumeSource) -> Iterator[NDArray]:
-    z, y, x = label.shape
-    for start in range(0, z, SECTIONS_AT_ONCE):
-        yield label.read(Box((start, 0, 0), (min(start + SECTIONS_AT_ONCE, z), y, x)))[0]
+    return (label.read(box)[0] for box in Box.whole(label.shape).slabs(SECTIONS_AT_ONCE))

@@ -164,8 +164,7 @@ def _probabilities(
 ) -> Iterator[tuple[Box, npt.NDArray[np.float32]]]:
     """Yield boxes and the probabilities in them; voxels that do not count may hold anything, and become 0."""
     channel = _channel(found, reading)
-    for z in range(0, found.shape[0], CHUNK[0]):
-        box = Box((z, 0, 0), (min(z + CHUNK[0], found.shape[0]), *found.shape[1:]))
+    for box in Box.whole(found.shape).slabs(CHUNK[0]):
         probability = found.read(box)[channel].astype(np.float32)
         if annotated is not None:
             probability[~annotated[box.slices]] = 0

@@ -81,10 +81,10 @@ def measure_intensity(
 
 def _slabs(source: VolumeSource) -> Iterator[tuple[int, npt.NDArray]]:
     """Yield the volume in slabs of whole sections, each about `SLAB_BYTES`, with the number of its first section."""
-    z, y, x = source.shape
+    _, y, x = source.shape
     depth = max(1, SLAB_BYTES // (source.info.channels * y * x * source.info.dtype.itemsize))
-    for start in range(0, z, depth):
-        yield start, source.read(Box((start, 0, 0), (min(start + depth, z), y, x)))
+    for box in Box.whole(source.shape).slabs(depth):
+        yield box.start[0], source.read(box)
 
 
 def _extremes(source: VolumeSource, mask: VolumeSource | None) -> tuple[float, float]:

@@ -140,8 +140,7 @@ def read_label(source: VolumeSource, is_truth: bool = True) -> LabelIds:
         VolumeError: If it cannot be read, or the ids are of a type, or hold a value, that cannot be a label's.
     """
     ids, annotated = np.zeros(source.shape, np.uint8), np.ones(source.shape, np.bool_)
-    for z in range(0, source.shape[0], CHUNK[0]):
-        box = Box((z, 0, 0), (min(z + CHUNK[0], source.shape[0]), *source.shape[1:]))
+    for box in Box.whole(source.shape).slabs(CHUNK[0]):
         part = label_ids(source.read(box)[0], source.info.layout, is_truth)
         ids = ids.astype(np.promote_types(ids.dtype, part.ids.dtype), copy=False)
         ids[box.slices] = part.ids

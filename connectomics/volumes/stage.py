@@ -157,9 +157,8 @@ class StagedVolume:
         """Yield the sections of the finished file."""
         source = open_volume(str(self._path))
         for block in self._blocks:
-            for z in range(0, block.stop[0], CHUNK[0]):
-                box = Box((z, *block.start[1:]), (min(block.stop[0], z + CHUNK[0]), *block.stop[1:]))
-                yield Sections(z, source.read(box), block.start[1:])
+            for box in block.slabs(CHUNK[0]):
+                yield Sections(box.start[0], source.read(box), block.start[1:])
 
     def drop(self) -> None:
         """Remove the pieces: what they were made from is not what it was."""
