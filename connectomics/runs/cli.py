@@ -19,7 +19,7 @@ from connectomics.errors import CheckpointError, ConfigError, UserError, printab
 from connectomics.files import user_path
 from connectomics.lookup import pick
 from connectomics.runs.demos import DEMOS, USUAL
-from connectomics.screen.console import is_first_process, quiet_libraries
+from connectomics.screen.console import later_rank, quiet_libraries
 from connectomics.volumes.labelled import open_labelled
 
 EPILOG = """\
@@ -46,8 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         stage = "train" if mode == "demo" else mode
         configs = _load(args, mode)
         trains = mode in ("train", "demo") and not args.print_config and not args.preview
-        if not trains and not is_first_process():
-            return 0  # of several processes that were started one works, and touches the files
+        if not trains and (rank := later_rank()) is not None:  # one process works, and touches the files
+            print(f"{rank}: nothing to do; the first process of this run does the work", file=sys.stderr)
+            return 0
         if args.print_config:
             print(dump_config(configs[stage]), end="")
             return 0

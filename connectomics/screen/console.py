@@ -17,8 +17,13 @@ WIDTH_OF_A_FILE = 140
 
 def is_first_process() -> bool:
     """Return whether this process speaks for all processes of the run."""
-    ranks = (os.environ.get(name, "0") for name in ("LOCAL_RANK", "RANK", "SLURM_PROCID"))
-    return all(rank == "0" for rank in ranks)
+    return later_rank() is None
+
+
+def later_rank() -> str | None:
+    """Return the variable by which this process is not the first one of its run, and its value; None for the first."""
+    ranks = ((name, os.environ.get(name, "")) for name in ("LOCAL_RANK", "RANK", "SLURM_PROCID"))
+    return next((f"{name}={rank}" for name, rank in ranks if rank not in ("", "0")), None)
 
 
 def console() -> Console:

@@ -282,8 +282,20 @@ def test_of_several_processes_of_one_job_only_the_first_works(
             with monkeypatch.context() as patch:
                 patch.setenv(variable, "1")
                 assert main(command(small, run, mode=mode)) == 0
+            out, err = capsys.readouterr()
+            assert out == ""
+            assert err == f"{variable}=1: nothing to do; the first process of this run does the work\n"
     assert not (run / "results").exists()
-    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("rank", ["", "0"])
+def test_a_rank_that_is_empty_or_0_is_the_first_process(
+    small: Path, run: Path, rank: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("RANK", "LOCAL_RANK", "SLURM_PROCID"):
+        monkeypatch.setenv(variable, rank)
+    assert main(command(small, run)) == 0
+    assert (run / "results" / "metrics.json").exists()
 
 
 @pytest.mark.parametrize("mode", ["test", "tune"])
