@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, final
 
@@ -81,6 +82,26 @@ class SaveBest(ModelCheckpoint):
     def state_key(self) -> str:
         """The name of its state in a checkpoint, as Lightning's own class has it."""
         return super().state_key.replace(SaveBest.__qualname__, ModelCheckpoint.__qualname__)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with those of the best that still lie in the run's folder, which may have been moved."""
+        assert self.dirpath is not None
+        scores = state_dict["best_k_models"]
+        places = {os.path.join(self.dirpath, os.path.basename(path)): path for path in scores}
+        best = {place: scores[path] for place, path in places.items() if os.path.exists(place)}
+        ranked = sorted(best, key=best.__getitem__, reverse=self.mode == "max")
+        ranked = ranked if self.save_top_k < 0 else ranked[: self.save_top_k]
+        found = dict(state_dict, dirpath=self.dirpath, best_k_models={place: best[place] for place in ranked})
+        found |= {
+            "best_model_path": "",
+            "best_model_score": None,
+            "kth_best_model_path": "",
+            "kth_value": self.kth_value,
+        }
+        if ranked:
+            found |= {"best_model_path": ranked[0], "best_model_score": best[ranked[0]]}
+            found |= {"kth_best_model_path": ranked[-1], "kth_value": best[ranked[-1]]}
+        super().load_state_dict(found)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Let the weights compete, unless the last step had to be skipped, or they have competed before a resume."""

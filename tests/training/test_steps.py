@@ -1,6 +1,8 @@
 """What happens around a step: it is left out when it would spoil the weights, and the last one is validated."""
 
 import math
+import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -123,6 +125,32 @@ def test_the_last_step_is_validated_once_and_ranks_checkpoints(
     run = only_run(small.parent / "runs")
     assert list(scalars(run, "val_loss_total")) == validated
     assert {path.name for path in (run / "checkpoints").iterdir()} == {"last.ckpt", f"best-{steps}.ckpt"}
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+@pytest.mark.parametrize("top", [1, 2, -1])
+def test_a_run_that_was_moved_keeps_its_best_checkpoints_and_no_more(small: Path, mode: str, top: int) -> None:
+    more = ["optimization.n_steps_per_epoch=2", f"monitor.checkpoint.save_top_k={top}"]
+    more += ["monitor.checkpoint.monitor=val_loss_total", f"monitor.checkpoint.mode={mode}"]
+    more += ["monitor.checkpoint.checkpoint_filename='best-{step}'"]
+    assert main(["--config", str(small), *more, "optimization.max_steps=6"]) == 0
+    run = only_run(small.parent / "runs")
+    moved = shutil.copytree(run, small.parent / "elsewhere" / "run")
+
+    def go_on(folder: Path) -> dict[str, float]:
+        last = folder / "checkpoints" / "last.ckpt"
+        assert main(["--config", str(small), *more, "optimization.max_steps=12", "--checkpoint", str(last)]) == 0
+        states = torch.load(last, weights_only=True)["callbacks"]
+        state = next(state for key, state in states.items() if key.startswith("ModelCheckpoint"))
+        best = {os.path.relpath(path, folder): float(score) for path, score in state["best_k_models"].items()}
+        assert {str(path.relative_to(folder)) for path in folder.glob("checkpoints/best-*")} == set(best)
+        assert Path(state["best_model_path"]).relative_to(folder)
+        return best
+
+    unmoved = go_on(run)
+    shutil.rmtree(run)
+    assert go_on(moved) == pytest.approx(unmoved)
+    assert len(unmoved) == (top if top > 0 else 6)
 
 
 def test_one_key_shortens_a_run(small: Path) -> None:
