@@ -192,33 +192,28 @@ def measure_distances(queried: Mask, targets: Mask, spacing_nm: Spacing) -> Dist
     if distances.uses_tree:
         counted = np.unique(np.concatenate(list(parts)), return_counts=True)
     else:
-        counted = _count_whole(parts) if distances.is_whole else _count_by_bits(parts)
+        counted = _count(parts, distances.is_whole)
     return DistanceCounts(*counted, distances.lattice)
 
 
-def _count_whole(parts: Iterator[NDArray]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return the distinct values of arrays of whole numbers, and how often each occurs."""
-    total = np.zeros(0, np.int64)
-    for part in parts:
-        counts = np.bincount(part.astype(np.int64))
-        total = np.pad(total, (0, max(0, len(counts) - len(total))))
-        total[: len(counts)] += counts
-    squared = np.flatnonzero(total)
-    return squared.astype(np.float64), total[squared]
-
-
-def _count_by_bits(parts: Iterator[NDArray]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return the same of other numbers from float32, of which those that share their first bits stand as their mean."""
+def _count(parts: Iterator[NDArray], is_whole: bool) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the distinct numbers, and how often each occurs; if not whole, the alike (`DROPPED_BITS`) are one."""
     counts, sums = np.zeros(0, np.int64), np.zeros(0)
     for part in parts:
-        keys = part.astype(np.float32).view(np.int32) >> DROPPED_BITS
-        keys = np.maximum(keys - SMALLEST_KEY, 0)  # 0 for the distance 0
-        more = max(0, int(keys.max()) + 1 - len(counts))
-        counts, sums = np.pad(counts, (0, more)), np.pad(sums, (0, more))
-        counts += np.bincount(keys, minlength=len(counts))
-        sums += np.bincount(keys, weights=part, minlength=len(counts))
+        keys = part.astype(np.int64) if is_whole else _without_last_bits(part)
+        counts = np.pad(counts, (0, max(0, int(keys.max()) + 1 - len(counts))))
+        found = np.bincount(keys)
+        counts[: len(found)] += found
+        if not is_whole:
+            sums = np.pad(sums, (0, len(counts) - len(sums)))
+            sums += np.bincount(keys, weights=part, minlength=len(counts))
     some = np.flatnonzero(counts)
-    return sums[some] / counts[some], counts[some]
+    return some.astype(np.float64) if is_whole else sums[some] / counts[some], counts[some]
+
+
+def _without_last_bits(numbers: NDArray) -> NDArray[np.int32]:
+    """Return whole numbers that are alike for like numbers; 0 for 0."""
+    return np.maximum((numbers.astype(np.float32).view(np.int32) >> DROPPED_BITS) - SMALLEST_KEY, 0)
 
 
 def find_border(mask: Mask) -> NDArray[np.int32]:
@@ -227,14 +222,11 @@ def find_border(mask: Mask) -> NDArray[np.int32]:
     A voxel at the end of the volume is no border by that alone: what is nearest to a voxel outside of the mask, but
     within the volume, always has a neighbour on the way there.
     """
-    voxels = np.empty((_count_border(mask), 3), np.int32)
-    filled = 0
+    parts = []
     for z, section in enumerate(_borders(mask)):
         rows, columns = np.nonzero(section)
-        own = voxels[filled : filled + len(rows)]
-        own[:, 0], own[:, 1], own[:, 2] = z, rows, columns
-        filled += len(rows)
-    return voxels
+        parts.append(np.stack([np.full(len(rows), z), rows, columns], axis=1).astype(np.int32))
+    return np.concatenate(parts)
 
 
 def _count_border(mask: Mask) -> int:

@@ -71,12 +71,31 @@ def test_no_checkpoint_is_loaded_that_was_not_named(
     assert main(["--config", str(small), "optimization.max_steps=2"]) == 0
 
 
-def _start(small: Path, cwd: Path, environment: dict[str, str], *overrides: str) -> subprocess.Popen[str]:
+def test_nohup_holds_off_a_hangup(small: Path, tmp_path: Path) -> None:
+    run = _start(small, tmp_path, {}, hangup=signal.SIG_IGN)
+    try:
+        _wait_for_steps(small.parent / "runs", run)
+        os.killpg(run.pid, signal.SIGHUP)
+        log = next((small.parent / "runs").rglob("events.out.*"))
+        _wait_for_steps(small.parent / "runs", run, log.stat().st_size + 5000)
+        os.killpg(run.pid, signal.SIGTERM)
+        run.communicate(timeout=120)
+    finally:
+        if run.poll() is None:
+            os.killpg(run.pid, signal.SIGKILL)
+    assert run.returncode == 128 + signal.SIGTERM
+
+
+def _start(
+    small: Path, cwd: Path, environment: dict[str, str], *overrides: str, hangup: signal.Handlers = signal.SIG_DFL
+) -> subprocess.Popen[str]:
+    """Start a training in a session of its own; what SIGHUP does does not depend on how the tests were started."""
     endless = ["optimization.max_steps=100000", "system.num_workers=2", "optimization.n_steps_per_epoch=100000"]
     command = [sys.executable, str(ROOT / "scripts" / "main.py"), "--config", str(small), *endless, *overrides]
     variables = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
     return subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                            start_new_session=True, env=variables)  # fmt: skip
+                            start_new_session=True, env=variables,
+                            preexec_fn=lambda: signal.signal(signal.SIGHUP, hangup))  # fmt: skip
 
 
 def _wait_for_steps(runs: Path, run: subprocess.Popen[str], grown: int = 5000) -> None:
