@@ -31,7 +31,6 @@ TRAINING = [
     "optimization.ema={decay: 0.5, warmup_steps: 1}",
     "data.augmentation.elastic.enabled=false", "data.augmentation.misalignment.displacement=2",
 ]  # fmt: skip
-TUNING = ["decoding.tuning.thresholds=[0.2,0.8,0.2]", "decoding.tuning.metric=jaccard"]
 
 
 @pytest.fixture
@@ -77,7 +76,7 @@ def test_the_folder_of_the_page_is_trained_tuned_and_tested_as_it_is(
     one = only_run(Path("outputs") / "rsunet_cremi_synapse_cleft")
     last = ["--checkpoint", str(one / "checkpoints" / "last.ckpt")]
     assert capsys.readouterr().out.splitlines().count("; ".join(told)) == 1
-    assert run("--mode", "tune", *last, *TUNING) == 0
+    assert run("--mode", "tune", *last) == 0
     assert capsys.readouterr().out.splitlines().count("; ".join(told)) == 1
     assert run("--mode", "test", *last, "--tuned", str(one / "results" / "tuned.yaml")) == 0
     assert capsys.readouterr().out.splitlines().count("; ".join(told)) == 1
