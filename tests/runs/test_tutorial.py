@@ -22,14 +22,13 @@ SHAPE = (42, 48, 48)
 
 SMALLER = [
     "system.num_gpus=0", "system.num_workers=0", "inference.precision=32-true",
-    "inference.window.window_size=[4,16,16]", "inference.test_time_augmentation.enabled=false",
-    "model.rsunet.filters=[4,6,8,8,8]",
+    "inference.window.window_size=[4,16,16]", "model.rsunet.filters=[4,6,8,8,8]",
     "data.dataloader={patch_size: [4, 16, 16], batch_size: 2, reject_sampling: {size_thres: 10}, max_val_patches: 4}",
 ]  # fmt: skip
 TRAINING = [
     "optimization.max_steps=4", "optimization.n_steps_per_epoch=2", "optimization.precision=32-true",
     "optimization.ema={decay: 0.5, warmup_steps: 1}",
-    "data.augmentation.elastic.enabled=false", "data.augmentation.misalignment.displacement=2",
+    "data.augmentation.misalignment.displacement=2",
 ]  # fmt: skip
 
 
