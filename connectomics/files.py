@@ -186,15 +186,8 @@ def _take(lock: Path, what: str) -> int:
 
 def _lock(handle: int) -> bool:
     """Return whether the lock could be taken; True as well where the file system has no locks."""
-    if fcntl is None:
-        return True
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        return error.errno in NO_LOCKS
-    return True
+    error = _try_lock(handle)
+    return error is None or error in NO_LOCKS
 
 
 def _is_held_elsewhere(handle: int) -> bool:
@@ -203,18 +196,19 @@ def _is_held_elsewhere(handle: int) -> bool:
     if len(words) != 2 or not words[1].isdigit():
         return False
     if words[0] == socket.gethostname():
-        return int(words[1]) != os.getpid() and is_running(int(words[1])) and not _has_locks(handle)
-    return not _has_locks(handle)
+        return int(words[1]) != os.getpid() and is_running(int(words[1])) and _try_lock(handle) is not None
+    return _try_lock(handle) is not None
 
 
-def _has_locks(handle: int) -> bool:
+def _try_lock(handle: int) -> int | None:
+    """Take the lock, and return None, or the number of the error that says why not."""
     if fcntl is None:
-        return False
+        return errno.ENOSYS
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
+    except OSError as error:
+        return error.errno or errno.EIO
+    return None
 
 
 def _is_same(handle: int, path: Path) -> bool:

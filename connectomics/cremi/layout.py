@@ -95,7 +95,7 @@ def _holds(path: Path, dataset: str) -> bool:
 
 
 def _usual_box(shape: ZYX) -> Box:
-    return Box.at(PADDED_START, LABELLED_SHAPE) if shape == PADDED_SHAPE else Box((0, 0, 0), shape)
+    return Box.at(PADDED_START, LABELLED_SHAPE) if shape == PADDED_SHAPE else Box.whole(shape)
 
 
 def _inside(box: Box, raw: VolumeSource) -> Box:
@@ -108,7 +108,7 @@ def _labelled_box(path: str, raw: VolumeSource, clefts: VolumeSource) -> Box:
     """Return which voxels of the raw the labels cover, by the attributes `offset`."""
     stated = "offset" in clefts.info.attributes
     if clefts.shape == raw.shape and not stated:
-        return Box((0, 0, 0), raw.shape)
+        return Box.whole(raw.shape)
     if not stated:
         raise VolumeError(
             f"{clefts.info.location} has shape {clefts.shape}, its raw {raw.shape}, and no attribute `offset` that "

@@ -80,7 +80,7 @@ def find_positions(
         size_thres: From how many foreground voxels on a position counts as rich.
         within: The box that patches reach out of by no more than `pad`; None is the volume.
     """
-    box = within or Box((0, 0, 0), codes.shape)
+    box = within or Box.whole(codes.shape)
     shape = tuple(n + 2 * p - size + 1 for n, p, size in zip(box.shape, pad, patch, strict=True))
     rich, poor = _RunCollector(), _RunCollector()
     largest = 0

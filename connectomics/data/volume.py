@@ -64,7 +64,7 @@ class LearningVolume:
     @property
     def box(self) -> Box:
         """The part that patches are looked for in."""
-        return self.crop or Box((0, 0, 0), self.shape)
+        return self.crop or Box.whole(self.shape)
 
     def place(self, at: ZYX) -> ZYX:
         """Return a position (z, y, x) that is counted from where the box begins, counted from the first voxel."""

@@ -57,7 +57,7 @@ def fingerprint(
         intensity: Which of its grey values become 0 and 1.
         part: The box of the image that is predicted; None is all of it.
     """
-    box = part or Box((0, 0, 0), image.shape)
+    box = part or Box.whole(image.shape)
     offset = tuple(float(o) for o in np.round(image.info.offset_nm, 3))
     return {
         "weights": _digest_of_weights(weights),

@@ -89,7 +89,7 @@ def predict_into(
     """
     for stored in stage.sections():
         yield replace(stored, voxels=saved.restore(stored.voxels))
-    box = part or Box((0, 0, 0), image.shape)
+    box = part or Box.whole(image.shape)
     rest = [region.moved(box.start) for region in stage.remaining]
     z, y, x = box.start
     for sections in predict_volume(image, intensity, plan, lanes, on_progress, on_notice, rest):

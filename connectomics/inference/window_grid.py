@@ -73,7 +73,7 @@ class WindowGrid:
         """Cover a volume of `shape` and its padding; arguments are those of `place_windows`, along (z, y, x)."""
         axes = zip(shape, pad, window, overlaps, strict=True)
         z, y, x = (place_windows(extent, before, size, share, profile) for extent, before, size, share in axes)
-        return cls(Box((0, 0, 0), shape), z, y, x)
+        return cls(Box.whole(shape), z, y, x)
 
     @property
     def window(self) -> ZYX:

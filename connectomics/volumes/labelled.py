@@ -114,11 +114,11 @@ def _open_one(config: VolumesConfig, key: str, i: int, name: str, need_label: bo
     notes = tuple(f"{s.info.location}: {note}" for s in (image, label, mask) if s is not None for note in s.info.notes)
     box, sees_beyond = _crop_box(config, key, image), config.see_beyond_crop
     if box is None:
-        whole = Box((0, 0, 0), image.shape)
+        whole = Box.whole(image.shape)
         return _finite(LabelledSource(name, image, label, mask, image, whole, label, mask, notes))
     part = CroppedSource(image, box)
     cropped = [source if source is None else CroppedSource(source, box) for source in (label, mask)]
-    seen, place, seen_mask = (image, box, mask) if sees_beyond else (part, Box((0, 0, 0), part.shape), cropped[1])
+    seen, place, seen_mask = (image, box, mask) if sees_beyond else (part, Box.whole(part.shape), cropped[1])
     return _finite(LabelledSource(name, part, cropped[0], cropped[1], seen, place, label, seen_mask, notes))
 
 

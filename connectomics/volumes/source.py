@@ -69,7 +69,7 @@ class VolumeSource(ABC):
 
     def read_all(self) -> npt.NDArray:
         """Return every voxel, (C, Z, Y, X)."""
-        return self.read(Box((0, 0, 0), self.shape))
+        return self.read(Box.whole(self.shape))
 
     @abstractmethod
     def _read(self, box: Box) -> npt.NDArray:
