@@ -66,6 +66,11 @@ class Box:
         """Return the box of all voxels of a volume of `shape`."""
         return cls((0, 0, 0), shape)
 
+    @classmethod
+    def sections(cls, start: int, stop: int, shape: ZYX) -> Box:
+        """Return the box of whole sections, from `start` up to but not including `stop`, of a volume of `shape`."""
+        return cls((start, 0, 0), (stop, shape[1], shape[2]))
+
     def slabs(self, depth: int) -> Iterator[Box]:
         """Yield the box in parts of at most `depth` sections, in order along z."""
         (z, *corner), (end, *far) = self.start, self.stop

@@ -44,9 +44,8 @@ class Stack:
         if number not in self._slabs:
             while len(self._slabs) >= KEPT_SLABS:
                 self._slabs.popitem(last=False)
-            depth, y, x = self.source.shape
-            start = number * self._depth
-            self._slabs[number] = self.source.read(Box((start, 0, 0), (min(start + self._depth, depth), y, x)))[0]
+            shape, start = self.source.shape, number * self._depth
+            self._slabs[number] = self.source.read(Box.sections(start, min(start + self._depth, shape[0]), shape))[0]
         self._slabs.move_to_end(number)
         return self._slabs[number][place]
 

@@ -65,7 +65,7 @@ def open_sample(location: str, box: Box | None = None, spacing_nm: Spacing | Non
     found = _labelled_box(str(path), raw, clefts)
     if box is not None and box != found:
         raise VolumeError(f"{clefts.info.location} covers {found}, --box says {box}; leave --box out")
-    first = Box((0, 0, 0), (1, *clefts.shape[1:]))
+    first = Box.sections(0, 1, clefts.shape)
     try:
         section = split_clefts(clefts.read(first)[0], "cremi")  # of a type that can hold the background
     except VolumeError as error:

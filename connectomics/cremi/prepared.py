@@ -119,7 +119,7 @@ def write_prepared(
             for path, dtype in zip(paths, types.values(), strict=True)
         ]
         for z in range(plan.shape[0]):
-            section = Box((z, 0, 0), (z + 1, *plan.shape[1:]))
+            section = Box.sections(z, z + 1, plan.shape)
             aligned = image.read(section)
             written = [aligned] if label is None else [aligned, *_split_label(label.read(section), plan, z)]
             for writer, voxels in zip(writers, written, strict=True):

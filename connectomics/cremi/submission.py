@@ -80,7 +80,7 @@ def check_submission(path: Path, wanted: Submitted, spacing_nm: Spacing) -> None
     ids: set[int] = set()
     voxels = 0
     for z in range(clefts.shape[0]):
-        section = clefts.read(Box((z, 0, 0), (z + 1, *clefts.shape[1:])))[0, 0]
+        section = clefts.read(Box.sections(z, z + 1, clefts.shape))[0, 0]
         foreground = split_clefts(section, "cremi").foreground
         ids.update(np.unique(section[foreground]).tolist())
         voxels += int(foreground.sum())

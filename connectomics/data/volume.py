@@ -119,7 +119,7 @@ def _encoded(codes: VolumeSource) -> ArraySource:
 
 
 def _mean(image: VolumeSource, intensity: IntensityRange) -> float:
-    z, y, x = image.shape
+    z = image.shape[0]
     sections = np.unique(np.linspace(0, z - 1, min(z, SECTIONS_FOR_MEAN)).round().astype(int))
-    means = [intensity.scale(image.read(Box((s, 0, 0), (s + 1, y, x)))).mean(dtype=np.float64) for s in sections]
+    means = [intensity.scale(image.read(Box.sections(s, s + 1, image.shape))).mean(dtype=np.float64) for s in sections]
     return float(np.mean(means))

@@ -41,7 +41,7 @@ def write_picture(job: Job, volume: LabelledSource, foreground: npt.NDArray[np.i
     parts = max(1, len(job.decoder.classes))
     pairs = []
     for z in busiest:
-        box = Box((z, 0, 0), (z + 1, y, x))
+        box = Box.sections(z, z + 1, volume.image.shape)
         gray = to_gray(job.intensity(volume).scale(volume.image.read(box)[0, 0]))
         truth = None if label is None else label_ids(label.read(box)[0], label.info.layout).ids[0]
         outlined = compared(gray, mask.read(box)[0, 0], truth, parts)

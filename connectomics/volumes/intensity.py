@@ -108,7 +108,7 @@ def _require_masked(source: VolumeSource, mask: VolumeSource | None, start: int,
     """Refuse a slab with numbers that are not finite, (C, n, Y, X) from section `start` on, where the mask is not 0."""
     wrong = ~np.isfinite(slab)
     if mask is not None:
-        box = Box((start, 0, 0), (start + slab.shape[1], *source.shape[1:]))
+        box = Box.sections(start, start + slab.shape[1], source.shape)
         wrong &= mask.read(box) != 0
     if wrong.any():
         channel, z, y, x = (int(i) for i in np.argwhere(wrong)[0])

@@ -50,7 +50,7 @@ class Predicted:
 
     def section(self, z: int) -> npt.NDArray[np.float32]:
         """Return the probabilities of section z of the prediction, (1, 1, Y, X)."""
-        stored = self.source.read(Box((z, 0, 0), (z + 1, *self.source.shape[1:]))).astype(np.float32)
+        stored = self.source.read(Box.sections(z, z + 1, self.source.shape)).astype(np.float32)
         return stored if self.scale == 1 else stored / np.float32(self.scale)
 
 
