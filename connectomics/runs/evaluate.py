@@ -20,7 +20,7 @@ from connectomics.runs.scored_files import Reading, pair_files
 from connectomics.screen.console import console, say
 from connectomics.volumes.labelled import name_volumes
 
-USUAL_METRICS = ("cremi_distance", "jaccard", "dice", "precision", "recall", "synapse_f1")
+USUAL_METRICS = tuple(with_counts(["cremi_distance", "jaccard", "dice", "precision", "recall"]))
 
 EPILOG = """\
 A prediction holds probabilities (0 to 1; or whole numbers with an attribute `scale`, or --scale), or a mask or ids,
@@ -125,7 +125,7 @@ def _score_all(
                 if note not in told:
                     say(note)
             told.update(files.notes)
-            scores[name] = score_volume(files.pair, with_counts(args.metrics), rule)
+            scores[name] = score_volume(files.pair, args.metrics, rule)
         except UserError as error:
             failed[name] = str(error)
     return scores, failed
