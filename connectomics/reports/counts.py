@@ -33,6 +33,16 @@ def outcome_phrases(counts: Counts) -> list[tuple[str, str]]:
     return [(str(outcome), f"{STYLES[outcome].title} {counts[outcome.key]:,}") for outcome in Outcome]
 
 
+def speck_sentence(counts: Counts, noun: str) -> str:
+    """Say how many of the predicted objects are far smaller than annotated ones; "" if none is."""
+    if not counts["specks"]:
+        return ""
+    return (
+        f"{counts['specks']:,} of {counts['predicted']:,} predicted {noun} are below {counts['speck_voxels']:,} "
+        "voxels, half of what 95 % of the annotated ones reach"
+    )
+
+
 def score_sentence(counts: Counts) -> str:
     """Say precision, recall and F1 of detection."""
     named = (("F1", "f1"), ("precision", "precision"), ("recall", "recall"), ("one-to-one F1", "one_to_one_f1"))
@@ -74,8 +84,11 @@ def _headline(volume: Mapping[str, Any], noun: str, named: bool) -> str:
     )
     turned = f"<li>{swatch('turned')}of the found ones, {volume['turned']:,} the wrong way round</li>"
     more = turned if volume["turned"] else ""
+    specks = speck_sentence(counts, noun)
+    told = f'<p class="specks">{escape(specks)}</p>' if specks else ""
     return (
         f'{name}<p class="headline"><b>{escape(first)}</b>; {escape(last)}</p><ul class="outcomes">{chips}{more}</ul>'
+        f"{told}"
     )
 
 

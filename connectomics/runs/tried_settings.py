@@ -41,6 +41,7 @@ def _sweep_levels(job: Job, volume: LabelledSource, predicted: Iterator[Sections
     """Score all masks at once."""
     thresholds, sizes, spacing = job.tuning.thresholds, job.tuning.min_sizes, volume.image.info.spacing_nm
     assert spacing is not None
+    assert sizes is not None  # they were chosen
     parts = ((sections.box, job.decoder.foreground(sections.voxels)) for sections in predicted)
     levels = measure_levels(parts, volume.image.shape, thresholds)
     truth = read_truth(job, volume)
@@ -62,9 +63,10 @@ def _sweep_decoded(job: Job, volume: LabelledSource, predicted: Iterator[Section
         whole[(slice(None), *sections.box.slices)] = sections.voxels
     truth, spacing = read_truth(job, volume), volume.image.info.spacing_nm
     assert spacing is not None
+    assert job.tuning.min_sizes is not None  # they were chosen
     rows = []
     for size, threshold in product(job.tuning.min_sizes, job.tuning.thresholds):
-        setting = replace(job.decoding, threshold=threshold, min_size=size)
+        setting = replace(job.decoding, threshold=threshold, min_size=size, min_size_um3=0.0)
         labels = job.decoder.decode(whole, setting)
         pair = LabelPair(labels, truth.ids, spacing, truth.annotated, bool(job.decoder.classes))
         rows.append({"threshold": threshold, "min_size": size, **_plain_scores(job, pair, _names(job))})
