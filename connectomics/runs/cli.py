@@ -22,13 +22,15 @@ from connectomics.screen.console import later_rank, quiet_libraries
 from connectomics.volumes.labelled import open_labelled
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one mode of one config, and return the exit status."""
-    args = parse_args(argv)
+def main(argv: Sequence[str] | None = None, prog: str = "main.py") -> int:
+    """Run one mode of one config, and return the exit status; `prog` is what the usage calls the command."""
+    args = parse_args(argv, prog)
     # Threads that spin while they wait starve the ones they wait for as soon as anything else wants a core, such as
     # the workers that cut patches: a training step then takes several times as long. Set before torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
+        if args.init is not None:
+            return _init(args)
         mode = "demo" if args.demo is not None else args.mode
         stage = {"demo": "train", "predict": "test"}.get(mode, mode)
         configs = _load(args, mode)
@@ -75,6 +77,8 @@ def _located(message: str, args: argparse.Namespace) -> str:
         return f"command line: {message.partition(': ')[2]}"
     if any(f"{key}.".startswith(f"{name}.") for name in overridden(args.overrides)):
         return f"command line: {message}"
+    if args.init is not None:
+        return message
     source = DEMOS[args.demo].settings if args.demo is not None else args.config or args.checkpoint
     return f"{source}: {message}"
 
@@ -188,6 +192,15 @@ def _demo(configs: Mapping[str, Config], args: argparse.Namespace) -> int:
     except TrainingInterrupted as interrupted:
         print(f"{interrupted}; a demo does not go on, it begins anew with the same command", file=sys.stderr)
         return 128 + interrupted.signum
+    return 0
+
+
+def _init(args: argparse.Namespace) -> int:
+    from connectomics.runs.make_settings import Wish, make_settings
+
+    resolution = None if args.resolution is None else (args.resolution[0], args.resolution[1], args.resolution[2])
+    images, labels, masks = tuple(args.init), tuple(args.label), tuple(args.mask)
+    make_settings(Wish(images, labels, masks, resolution, args.out, args.hours))
     return 0
 
 

@@ -184,9 +184,9 @@ def _as_shown(layer: Layer, local: neuroglancer.LocalVolume) -> neuroglancer.Lay
     return ng.SegmentationLayer(source=local, selected_alpha=0.35, **own)
 
 
-def view(argv: Sequence[str] | None = None) -> int:
+def view(argv: Sequence[str] | None = None, prog: str = "view.py") -> int:
     """Show the results of a test in the browser until Enter is pressed, and return the exit status."""
-    parser = argparse.ArgumentParser(prog="view.py", description=__doc__)
+    parser = argparse.ArgumentParser(prog=prog, description=__doc__)
     parser.add_argument("results", type=user_path, help="a run that was tested, or its results/")
     parser.add_argument("--bind", default="127.0.0.1", metavar="ADDRESS", help="who may look; default: this machine")
     args = parser.parse_args(argv)
