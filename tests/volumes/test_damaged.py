@@ -8,10 +8,13 @@ from pathlib import Path
 from types import FrameType
 
 import h5py
+import mrcfile
+import nibabel
 import numpy as np
 import pytest
 import tifffile
 import zarr
+from PIL import Image
 
 from connectomics.errors import VolumeError
 from connectomics.volumes.attributes import read_attributes
@@ -39,6 +42,22 @@ def as_zarr(path: Path, zarr_format: int, name: str = "main") -> None:
     group.attrs["multiscales"] = [{"axes": axes, "datasets": [{"path": name, "coordinateTransformations": steps}]}]
 
 
+def as_sections(path: Path, suffix: str, dtype: str = "u1") -> None:
+    path.mkdir()
+    for z, section in enumerate(U8.astype(dtype)):
+        Image.fromarray(section).save(path / f"s{z}{suffix}")
+
+
+def as_nifti(path: Path) -> None:
+    nibabel.Nifti1Image(U8.T, np.diag([4, 4, 40, 1.0])).to_filename(path)
+
+
+def as_mrc(path: Path) -> None:
+    with mrcfile.new(path) as file:
+        file.set_data(U8.astype(np.int16))
+        file.voxel_size = (40.0, 40.0, 400.0)
+
+
 MAKERS: dict[str, Callable[[Path], None]] = {
     "v.h5": as_hdf5,
     "two.zarr": lambda path: as_zarr(path, 2, "0"),
@@ -47,6 +66,15 @@ MAKERS: dict[str, Callable[[Path], None]] = {
     "lzw.tif": lambda path: tifffile.imwrite(path, U8, compression="lzw"),
     "zstd.ome.tif": lambda path: tifffile.imwrite(path, U8, compression="zstd", metadata={"axes": "ZYX"}),
     "ij.tif": lambda path: tifffile.imwrite(path, U8, imagej=True, metadata={"axes": "ZYX", "unit": "nm"}),
+    "png": lambda path: as_sections(path, ".png", "u2"),
+    "jpg": lambda path: as_sections(path, ".jpg"),
+    "bmp": lambda path: as_sections(path, ".bmp"),
+    "tif": lambda path: as_sections(path, ".tif"),
+    "v.npy": lambda path: np.save(path, U8),
+    "v.npz": lambda path: np.savez_compressed(path, main=U8, other=U8),
+    "v.nii": as_nifti,
+    "v.nii.gz": as_nifti,
+    "v.mrc": as_mrc,
 }
 
 
@@ -90,16 +118,20 @@ def test_a_damaged_file_is_read_or_refused_as_ours(tmp_path: Path, name: str) ->
             shutil.rmtree(path)
         (shutil.copytree if whole.is_dir() else shutil.copy)(whole, path)
         damage(path, rng, trial)
-        for location in (str(path), f"{path}:/main") if not name.endswith("tif") else (str(path),):
+        has_names = name.endswith((".h5", ".zarr", ".npz"))
+        for location in (str(path), f"{path}:/main") if has_names else (str(path),):
             with suppress(VolumeError):
                 open_volume(location).read_all()
-        if not name.endswith("tif"):
+        if name.endswith((".h5", ".zarr")):
             with suppress(VolumeError):
                 read_attributes(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"\x89HDF\r\n\x1a\n", b"II*\0\xff\xff\xff\xff", b"\0" * 4096])
-@pytest.mark.parametrize("suffix", [".h5", ".hdf", ".tif", ".zarr"])
+@pytest.mark.parametrize(
+    "suffix",
+    [".h5", ".hdf", ".tif", ".zarr", ".png", ".jpg", ".bmp", ".npy", ".npz", ".nii", ".nii.gz", ".mrc"],
+)
 def test_what_is_no_such_file_is_refused(tmp_path: Path, suffix: str, content: bytes) -> None:
     (tmp_path / f"v{suffix}").write_bytes(content)
     with pytest.raises(VolumeError):
