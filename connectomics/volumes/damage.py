@@ -6,6 +6,7 @@ import lzma
 import os
 import stat
 import struct
+import tokenize
 import warnings
 import zipfile
 import zlib
@@ -18,7 +19,7 @@ from connectomics.errors import VolumeError
 DAMAGE = (
     OSError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, MemoryError, EOFError,
     ImportError, AssertionError, BufferError, SystemError, SyntaxError, struct.error, zlib.error, lzma.LZMAError,
-    zipfile.BadZipFile, zipfile.LargeZipFile,
+    zipfile.BadZipFile, zipfile.LargeZipFile, tokenize.TokenError,
 )  # fmt: skip
 """Exceptions by which h5py, Zarr, tifffile, Pillow, NumPy and their codecs answered damaged files of all formats."""
 

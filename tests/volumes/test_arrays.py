@@ -46,6 +46,8 @@ def test_axes_are_those_of_every_format_that_states_none(tmp_path: Path) -> None
     refused(tmp_path / "a.npy", r"has shape \(0, 6, 7\)")
     np.save(tmp_path / "a.npy", U8.astype(complex))
     refused(tmp_path / "a.npy", "holds complex128")
+    np.save(tmp_path / "a.npy", np.stack([U8] * 3, axis=-1))
+    refused(tmp_path / "a.npy", r"has shape \(5, 6, 7, 3\), which ends in 3 as colours do")
 
 
 def test_of_several_arrays_one_is_named_as_in_every_container(tmp_path: Path) -> None:
