@@ -24,7 +24,8 @@ USUAL_METRICS = tuple(with_counts(["cremi_distance", "jaccard", "dice", "precisi
 
 EPILOG = """\
 A prediction holds probabilities (0 to 1; or whole numbers with an attribute `scale`, or --scale), or a mask or ids,
-where everything but the background is a synapse. HDF5 (file.h5, file.h5:/dataset), the CREMI layout, Zarr, TIFF.
+where everything but the background is a synapse. HDF5 (file.h5, file.h5:/dataset), the CREMI layout, Zarr, TIFF,
+sections as PNG (a folder, or 'sections/*.png'), NumPy, NIfTI, MRC.
 
 examples:
   evaluate.py prediction.h5 syn_A.h5
