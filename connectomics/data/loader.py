@@ -11,6 +11,7 @@ import cv2
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from connectomics.data.datasets import Sample
+from connectomics.stopping import LISTENED_TO
 
 
 class Progress(NamedTuple):
@@ -121,6 +122,5 @@ def loader_options(num_workers: int, pin_memory: bool) -> LoaderOptions:
 
 def leave_signals(_worker: int) -> None:
     """Let the main process alone answer what asks to stop, which reaches the workers too: it still needs a batch."""
-    for signum in signal.Signals:
-        if signum.name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"):
-            signal.signal(signum, signal.SIG_IGN)
+    for signum in LISTENED_TO:
+        signal.signal(signum, signal.SIG_IGN)

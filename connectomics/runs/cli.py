@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
@@ -20,6 +19,7 @@ from connectomics.files import user_path
 from connectomics.lookup import pick
 from connectomics.runs.demos import DEMOS, USUAL
 from connectomics.screen.console import later_rank, quiet_libraries
+from connectomics.stopping import describe_stop, status_of
 from connectomics.volumes.labelled import open_labelled
 
 EPILOG = """\
@@ -56,9 +56,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {printable(_located(str(error), args))}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        return 128 + signal.SIGINT
+    except KeyboardInterrupt as stop:
+        print(describe_stop(stop), file=sys.stderr)
+        return status_of(stop)
 
 
 def _load(args: argparse.Namespace, mode: str) -> dict[str, Config]:
@@ -173,7 +173,7 @@ def _train(configs: Mapping[str, Config], args: argparse.Namespace) -> int:
         train(config, checkpoint, args.fast_dev_run)
     except TrainingInterrupted as interrupted:
         print(resume_hint(interrupted), file=sys.stderr)
-        return 128 + interrupted.signum
+        return interrupted.status
     return 0
 
 
@@ -213,9 +213,10 @@ def _predict(mode: str, configs: Mapping[str, Config], args: argparse.Namespace)
             try_volumes(job, args.fast_dev_run)
         else:
             {"test": test, "tune": tune}[mode](job)
-    except KeyboardInterrupt:
-        print("stopped; what was predicted is kept, and the same command goes on from there", file=sys.stderr)
-        return 128 + signal.SIGINT
+    except KeyboardInterrupt as stop:
+        kept = "what was predicted is kept, and the same command goes on from there"
+        print(f"{describe_stop(stop)}; {kept}", file=sys.stderr)
+        return status_of(stop)
     return 0
 
 
@@ -240,7 +241,7 @@ def _demo(configs: Mapping[str, Config], args: argparse.Namespace) -> int:
         demo(DEMOS[args.demo], configs)
     except TrainingInterrupted as interrupted:
         print(f"{interrupted}; a demo does not go on, it begins anew with the same command", file=sys.stderr)
-        return 128 + interrupted.signum
+        return interrupted.status
     return 0
 
 
