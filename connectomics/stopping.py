@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -23,8 +24,8 @@ class Stopped(KeyboardInterrupt):
 def signals_answered() -> Iterator[None]:
     """Let each of `LISTENED_TO` raise `Stopped`, once; a later one, or one after the end, changes nothing any more.
 
-    Ctrl-C stays Python's own, and `nohup` goes on holding off SIGHUP. It is for a whole process: what was answered
-    before is not put back.
+    Where nobody inside answers it, the process ends here, with one line and its status. Ctrl-C stays Python's own, and
+    `nohup` goes on holding off SIGHUP. It is for a whole process: what was answered before is not put back.
     """
     asked = [s for s in LISTENED_TO if s != signal.SIGINT and signal.getsignal(s) != signal.SIG_IGN]
 
@@ -40,16 +41,21 @@ def signals_answered() -> Iterator[None]:
         signal.signal(signum, stop)
     try:
         yield
+    except Stopped as stopped:
+        print(describe_stop(stopped), file=sys.stderr)
+        sys.exit(status_of(stopped))
     finally:
-        for signum in asked:
-            signal.signal(signum, ignore)
+        for each in (*asked, signal.SIGINT):
+            signal.signal(each, ignore)
 
 
-def describe_stop(stop: KeyboardInterrupt) -> str:
-    """Say what stopped a process."""
-    return f"stopped by {stop}" if isinstance(stop, Stopped) else "stopped"
+def describe_stop(stop: KeyboardInterrupt, what_now: str = "") -> str:
+    """Say what stopped a process, and what becomes of its work."""
+    if not isinstance(stop, Stopped):
+        return f"stopped{what_now}"
+    return f"stopped by {stop}{what_now or ' before there was anything to save; the same command begins again'}"
 
 
 def status_of(stop: KeyboardInterrupt) -> int:
-    """Return the exit status: 130 for Ctrl-C; 143, by which a scheduler's script knows that it may go on, for others."""
+    """Return the exit status: 130 for Ctrl-C, and for others 143, which tells a job's script that it may go on."""
     return 128 + (signal.SIGTERM if isinstance(stop, Stopped) else signal.SIGINT)

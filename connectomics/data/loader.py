@@ -62,9 +62,10 @@ class EpochBatches(Sampler[list[int]]):
         starts = (first + (batch * world_size + rank) * size for batch in range(rest))
         return (list(range(start, start + size)) for start in starts)
 
-    def state_dict(self) -> dict[str, int]:
-        """Return how many batches, and patches of all ranks, have been trained on."""
+    def state_dict(self, but: int = 0) -> dict[str, int]:
+        """Return how many batches, and patches of all ranks, have been trained on, `but` for the last ones."""
         progress = self._progress()
+        progress = progress._replace(total=progress.total - but)
         return {"batches": progress.total, "patches": self._consumed(progress)}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
@@ -101,6 +102,10 @@ class TrainingLoader(DataLoader[Sample]):
     def state_dict(self) -> dict[str, int]:
         """Return the place of the next batch."""
         return self._batches.state_dict()
+
+    def state_before(self, batches: int) -> dict[str, int]:
+        """Return the place before the last batches."""
+        return self._batches.state_dict(but=batches)
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Go on at a place."""

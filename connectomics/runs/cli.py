@@ -34,6 +34,8 @@ examples:
   main.py --config tutorials/syn_cremi.yaml --mode tune --checkpoint RUN/checkpoints/last.ckpt   find the threshold
 """
 
+BEGINS_ANEW = "; a demo does not go on, it begins anew with the same command"
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one mode of one config, and return the exit status."""
@@ -172,6 +174,8 @@ def _train(configs: Mapping[str, Config], args: argparse.Namespace) -> int:
     try:
         train(config, checkpoint, args.fast_dev_run)
     except TrainingInterrupted as interrupted:
+        if later_rank() is not None:  # the first process speaks, and tells what started them
+            return 0
         print(resume_hint(interrupted), file=sys.stderr)
         return interrupted.status
     return 0
@@ -214,8 +218,8 @@ def _predict(mode: str, configs: Mapping[str, Config], args: argparse.Namespace)
         else:
             {"test": test, "tune": tune}[mode](job)
     except KeyboardInterrupt as stop:
-        kept = "what was predicted is kept, and the same command goes on from there"
-        print(f"{describe_stop(stop)}; {kept}", file=sys.stderr)
+        kept = "; what was predicted is kept, and the same command goes on from there"
+        print(describe_stop(stop, kept), file=sys.stderr)
         return status_of(stop)
     return 0
 
@@ -240,8 +244,11 @@ def _demo(configs: Mapping[str, Config], args: argparse.Namespace) -> int:
     try:
         demo(DEMOS[args.demo], configs)
     except TrainingInterrupted as interrupted:
-        print(f"{interrupted}; a demo does not go on, it begins anew with the same command", file=sys.stderr)
+        print(f"{interrupted}{BEGINS_ANEW}", file=sys.stderr)
         return interrupted.status
+    except KeyboardInterrupt as stop:
+        print(describe_stop(stop, BEGINS_ANEW), file=sys.stderr)
+        return status_of(stop)
     return 0
 
 

@@ -18,8 +18,9 @@ from connectomics.runs.remarks import tell_masks, tell_remarks
 from connectomics.runs.resolution import learnt_sizes, require_learnt, require_one_resolution
 from connectomics.screen.console import is_first_process, quiet_libraries, say
 from connectomics.training.checkpoints import is_finite, read_checkpoint, require_same_model
-from connectomics.training.devices import begin_on, choose_devices, require_precision, require_processes
-from connectomics.training.interruption import StoppedAtOnce, TrainingInterrupted, signals_given_back
+from connectomics.training.cluster import require_processes
+from connectomics.training.devices import begin_on, choose_devices, require_precision
+from connectomics.training.interruption import StoppedAtOnce, TrainingInterrupted, signals_noted
 from connectomics.training.module import SegmentationModule
 from connectomics.training.newest import find_newest
 from connectomics.training.resuming import require_resumable
@@ -97,7 +98,7 @@ def _train_in(
 def _fit(trainer: pl.Trainer, module: SegmentationModule, data: VolumesDataModule, checkpoint: Path | None) -> None:
     """Train; a second Ctrl-C raises `KeyboardInterrupt`."""
     try:
-        with signals_given_back():
+        with signals_noted(trainer):
             trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
     except StoppedAtOnce:
         raise KeyboardInterrupt from None
@@ -121,19 +122,20 @@ def newest_of(config: Config) -> tuple[Path | None, bool]:
     found = find_newest(Path(config.save_path or ""), say)
     if found is None:
         return None, False
-    path, step = found
-    if step < config.optimization.max_steps:
-        return path, False
+    if found.step < config.optimization.max_steps or not found.is_done:
+        return found.path, False
     say(
-        f"{path} is of step {step}, and optimization.max_steps is {config.optimization.max_steps}: nothing is left to "
-        "train. Raise it to go on, or leave --resume away to begin anew"
+        f"{found.path} is of step {found.step}, and optimization.max_steps is {config.optimization.max_steps}: nothing "
+        "is left to train. Raise it to go on, or leave --resume away to begin anew"
     )
-    return path, True
+    return found.path, True
 
 
 def resume_hint(interrupted: TrainingInterrupted) -> str:
     """Say how to go on with an interrupted training."""
-    return f"{interrupted}; the step was finished and saved; go on with --checkpoint {interrupted.checkpoint}"
+    if interrupted.checkpoint is None:
+        return f"{interrupted} before a step was complete; the same command begins again"
+    return f"{interrupted}; the last step is saved; go on with --checkpoint {interrupted.checkpoint}"
 
 
 def _check_resumed(config: Config, checkpoint: Path | None, volumes: list[LabelledSource]) -> int | None:
