@@ -85,6 +85,27 @@ def test_no_two_modules_bear_one_name() -> None:
     assert sorted(name for name in set(names) if names.count(name) > 1) == []
 
 
+ASKS_THE_SETTINGS = {"job.py", "training_job.py", "assemble.py", "cli.py", "demo.py"}
+"""What builds jobs, checks names and reads the command line; `demo.py` fills its volumes into the settings."""
+
+
+def takes_all_settings(function: ast.FunctionDef) -> bool:
+    arguments = function.args.args + function.args.kwonlyargs
+    names = [ast.walk(argument.annotation) for argument in arguments if argument.annotation is not None]
+    return any(isinstance(node, ast.Name) and node.id == "Config" for nodes in names for node in nodes)
+
+
+def test_below_the_jobs_nobody_is_handed_all_settings() -> None:
+    takers = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in modules()
+        if room_of(path) != "config"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef) and takes_all_settings(node)
+    }
+    assert takers == {f"runs/{name}" for name in ASKS_THE_SETTINGS}
+
+
 def lines_without_docstring(function: ast.FunctionDef) -> int:
     assert function.end_lineno is not None
     lines = function.end_lineno - function.lineno + 1

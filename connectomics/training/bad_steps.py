@@ -177,13 +177,13 @@ def _tell_batch(trainer: pl.Trainer, losses: list[Tensor]) -> str:
         return ""
     bad = [i for i, loss in enumerate(losses) if not bool(loss.isfinite())]
     back = len(losses) - 1 - bad[0] if bad else 0
-    size = data.config.data.dataloader.batch_size
+    size = data.config.dataloader.batch_size
     first = loader.state_dict()["patches"] + (trainer.global_rank - back * trainer.world_size) * size
     patches, numbers = data.training_patches(), range(first, first + size)
     origins = [patches.origin(number) for number in numbers]
     images = torch.stack([patches[number]["image"] for number in numbers])
     places = ", ".join(f"{location} at {start}" for location, start in origins)
-    crop = data.config.data.train
+    crop = data.config.train
     where = " (z, y, x) of the crop" if crop.crop is not None and not crop.see_beyond_crop else " (z, y, x)"
     low, high = float(images.min()), float(images.max())
     grey = f"grey values from {low:.4g} to {high:.4g}" if images.isfinite().all() else "grey values that are not finite"

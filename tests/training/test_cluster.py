@@ -40,7 +40,7 @@ def tell(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
         (
             step(2),
             Devices("gpu", 1),
-            r"started 2 times, but 1 proc.* system.num_gpus to their number; .* \(--gpus-per-node instead of",
+            r"started 2 times, but 1 .* system.num_gpus .* \(--gpus-per-node instead of",
         ),
         (step(2, nodes=2), GPU, "srun started this program on 2 machines.* ask SLURM for --nodes=1"),
         ({"WORLD_SIZE": "4", "RANK": "0"}, GPU, "WORLD_SIZE says that this program was started 4 times"),
