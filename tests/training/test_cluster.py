@@ -37,11 +37,7 @@ def tell(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
     [
         ({**BATCH, "SLURM_NTASKS": "2"}, CPU, "SLURM_NTASKS is 2, but srun did not start this program"),
         (step(3), CPU, r"STEP_NUM_TASKS says .* started 3 times, but 2 process.* set system.num_processes to"),
-        (
-            step(2),
-            Devices("gpu", 1),
-            r"started 2 times, but 1 .* system.num_gpus .* \(--gpus-per-node instead of",
-        ),
+        (step(2), Devices("gpu", 1), r"2 times, but 1 .* system.num_gpus .* \(--gpus-per-node instead of"),
         (step(2, nodes=2), GPU, "srun started this program on 2 machines.* ask SLURM for --nodes=1"),
         ({"WORLD_SIZE": "4", "RANK": "0"}, GPU, "WORLD_SIZE says that this program was started 4 times"),
         ({**step(1), "WORLD_SIZE": "3", "RANK": "0"}, GPU, "WORLD_SIZE says that this program was started 3 times"),
