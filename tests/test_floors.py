@@ -8,13 +8,14 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "connectomics"
 
-GROUND = {"errors", "lookup", "geometry", "sides", "files"}
+GROUND = {"errors", "lookup", "geometry", "sides", "files", "stopping"}
 SCREEN = GROUND | {"screen"}
 ARRAYS = {"models", "losses", "metrics", "decoding"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "geometry": set(),
     "sides": set(),
+    "stopping": set(),
     "lookup": {"errors"},
     "files": {"errors"},
     "screen": GROUND,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
@@ -19,7 +18,10 @@ from connectomics.lookup import pick
 from connectomics.runs.arguments import overridden, parse_args, settings_for
 from connectomics.runs.demos import DEMOS
 from connectomics.screen.console import later_rank, quiet_libraries
+from connectomics.stopping import describe_stop, status_of
 from connectomics.volumes.labelled import open_labelled
+
+BEGINS_ANEW = "; a demo does not go on, it begins anew with the same command"
 
 
 def main(argv: Sequence[str] | None = None, prog: str = "main.py") -> int:
@@ -45,9 +47,9 @@ def main(argv: Sequence[str] | None = None, prog: str = "main.py") -> int:
     except UserError as error:
         print(f"error: {printable(_located(str(error), args))}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        return 128 + signal.SIGINT
+    except KeyboardInterrupt as stop:
+        print(describe_stop(stop), file=sys.stderr)
+        return status_of(stop)
 
 
 def _load(args: argparse.Namespace, mode: str) -> dict[str, Config]:
@@ -120,8 +122,10 @@ def _train(configs: Mapping[str, Config], args: argparse.Namespace) -> int:
     try:
         train(build_training_job(config, sources, checkpoint, args.fast_dev_run))
     except TrainingInterrupted as interrupted:
+        if later_rank() is not None:  # the first process speaks, and tells what started them
+            return 0
         print(resume_hint(interrupted), file=sys.stderr)
-        return 128 + interrupted.signum
+        return interrupted.status
     return 0
 
 
@@ -164,9 +168,10 @@ def _predict(mode: str, configs: Mapping[str, Config], args: argparse.Namespace)
             try_volumes(job, args.fast_dev_run)
         else:
             (tune if mode == "tune" else test)(job)
-    except KeyboardInterrupt:
-        print("stopped; what was predicted is kept, and the same command goes on from there", file=sys.stderr)
-        return 128 + signal.SIGINT
+    except KeyboardInterrupt as stop:
+        kept = "; what was predicted is kept, and the same command goes on from there"
+        print(describe_stop(stop, kept), file=sys.stderr)
+        return status_of(stop)
     return 0
 
 
@@ -190,8 +195,11 @@ def _demo(configs: Mapping[str, Config], args: argparse.Namespace) -> int:
     try:
         demo(DEMOS[args.demo], configs)
     except TrainingInterrupted as interrupted:
-        print(f"{interrupted}; a demo does not go on, it begins anew with the same command", file=sys.stderr)
-        return 128 + interrupted.signum
+        print(f"{interrupted}{BEGINS_ANEW}", file=sys.stderr)
+        return interrupted.status
+    except KeyboardInterrupt as stop:
+        print(describe_stop(stop, BEGINS_ANEW), file=sys.stderr)
+        return status_of(stop)
     return 0
 
 
