@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import re
-import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import IO, Any
+
+from markupsafe import Markup
 
 from connectomics.files import write_whole
 from connectomics.metrics.matching import MatchRule
 from connectomics.reports.charts import draw_curves
 from connectomics.reports.pictures import choose_size
-from connectomics.reports.reported import MAX_LISTED, ReportedVolume, WrittenVolume, dump_json, write_volume_data
+from connectomics.reports.reported import MAX_LISTED, ReportedVolume, WrittenVolume, write_volume_data
 from connectomics.reports.scores import tabulate_scores
-
-TEMPLATE = Path(__file__).parent / "template"
-SLOT = re.compile(r"<!-- slot: (\w+) -->")
+from connectomics.reports.templates import dump_json, fill, pieces_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +64,7 @@ def write_report(
         partial.open("w", encoding="utf-8") as page,
     ):
         written = _write_data(data, volumes, head, rule)
-        data.seek(0)
-        _fill(page, _slots(head, scores, written, rule, data))
+        fill(page, "report.html", **_values(head, scores, written, rule), data=pieces_of(data))
 
 
 def _write_data(
@@ -83,42 +79,19 @@ def _write_data(
     ]
 
 
-def _slots(
-    head: ReportHead,
-    scores: Mapping[str, Any],
-    written: Sequence[WrittenVolume],
-    rule: MatchRule,
-    data: IO[str],
-) -> dict[str, Callable[[IO[str]], object]]:
-    """Return what fills each place of the template."""
+def _values(
+    head: ReportHead, scores: Mapping[str, Any], written: Sequence[WrittenVolume], rule: MatchRule
+) -> dict[str, Any]:
+    """Return what the template names, but for the data of the volumes."""
     drawn = [draw_curves(one.entry["name"], one.curves, head.threshold) for one in written if one.curves is not None]
     entries = {"volumes": [one.entry for one in written], "listed": MAX_LISTED, "parts": head.classes}
-    texts = {
-        "title": escape(head.title),
-        "facts": _facts(head.facts),
-        "scores": _scores(scores),
-        "rule": escape(describe_rule(rule, head.classes)),
-        "curves": "\n".join(drawn) or "<p>The probabilities were not saved.</p>",
-        "style": (TEMPLATE / "report.css").read_text(encoding="utf-8"),
-        "script": (TEMPLATE / "report.js").read_text(encoding="utf-8"),
+    return {
+        "head": head,
+        "scores": tabulate_scores(scores),
+        "rule": describe_rule(rule, head.classes),
+        "charts": [Markup(chart) for chart in drawn],
         "entries": dump_json(entries),
     }
-    return {name: _writes(text) for name, text in texts.items()} | {"data": lambda page: shutil.copyfileobj(data, page)}
-
-
-def _writes(text: str) -> Callable[[IO[str]], object]:
-    """Return what writes a text."""
-    return lambda page: page.write(text)
-
-
-def _fill(page: IO[str], slots: Mapping[str, Callable[[IO[str]], object]]) -> None:
-    """Write the template with its slots filled; what fills one is not searched for others."""
-    pieces = SLOT.split((TEMPLATE / "report.html").read_text(encoding="utf-8"))
-    for i, piece in enumerate(pieces):  # text, name of a slot, text, ...
-        if i % 2:
-            slots[piece](page)
-        else:
-            page.write(piece)
 
 
 def describe_rule(rule: MatchRule, classes: Sequence[str] = ()) -> str:
@@ -133,22 +106,3 @@ def describe_rule(rule: MatchRule, classes: Sequence[str] = ()) -> str:
     )
     ways = " They are the right way round when each part shares more voxels with its like than with the other part."
     return matched + ways if classes else matched
-
-
-def _facts(facts: Mapping[str, str]) -> str:
-    return "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts.items())
-
-
-def _scores(scores: Mapping[str, Any]) -> str:
-    """Return the table of scores, with the reasons for what is undefined below it."""
-    table = tabulate_scores(scores)
-    head = "".join(f"<th scope=col>{escape(title)}</th>" for title in ("volume", *table.titles))
-    rows = "".join(_row(name, cells) for name, cells in table.rows.items())
-    notes = "".join(f"<li>{escape(note)}</li>" for note in table.notes)
-    listed = f'<ul class="notes">{notes}</ul>' if notes else ""
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{listed}"
-
-
-def _row(name: str, cells: Iterable[str]) -> str:
-    kind = ' class="mean"' if name == "mean" else ""
-    return f"<tr{kind}><th scope=row>{escape(name)}</th>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import IO, Any
@@ -18,6 +17,7 @@ from connectomics.metrics.matching import MatchRule
 from connectomics.reports.mistakes import KINDS, Comparison, compare_objects, compare_sides
 from connectomics.reports.outlines import UNITS, trace
 from connectomics.reports.pictures import PictureSize, encode_gray, encode_probability
+from connectomics.reports.templates import dump_json
 from connectomics.reports.thresholds import COARSE, Curves, ThresholdSweep
 from connectomics.volumes.chunks import CHUNK
 from connectomics.volumes.intensity import IntensityRange
@@ -114,11 +114,6 @@ def write_volume_data(
         _write_json(page, f"outlines-{number}-{z}", _drawn(compared, z, parted=bool(classes)))
     entry = _entry(volume.name, volume.image.shape, spacing, compared, volume.probability is not None)
     return WrittenVolume(entry, sweep.curves() if volume.probability is not None else None)
-
-
-def dump_json(value: Any) -> str:
-    """Return JSON that can stand in an HTML `script` element: it holds no `<`, whatever a file is called."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
 
 
 def _write_json(page: IO[str], name: str, value: Any) -> None:

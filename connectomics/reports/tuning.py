@@ -2,43 +2,20 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from html import escape
-from pathlib import Path
 from typing import Any
+
+from markupsafe import Markup
 
 from connectomics.metrics import METRICS
 from connectomics.reports.charts import draw_group
+from connectomics.reports.templates import fill
 from connectomics.reports.thresholds import Curves
-
-STYLE = Path(__file__).parent / "template" / "report.css"
 
 MOST_SIZES = 3
 """How many lines one figure that compares minimum sizes has at most."""
-
-PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>{title}</title>
-<style>
-{style}
-</style>
-</head>
-<body>
-<h1>{title}</h1>
-<p>Best of {count} settings, by {metric}: <b>threshold {threshold:g}, min_size {min_size}</b>. The line “used” marks
-that threshold.</p>
-<h2>The best threshold of each minimum size</h2>
-<div class="scrolls">{table}</div>
-<h2>Over the threshold</h2>
-<div class="charts">
-{charts}
-</div>
-</body>
-</html>
-"""
 
 
 def write_tuning(
@@ -57,16 +34,19 @@ def write_tuning(
         best: The row of `means` that was chosen.
         metric: The score that decided.
     """
-    return PAGE.format(
-        title=escape(f"{name}: thresholds and minimum sizes"),
-        style=STYLE.read_text(encoding="utf-8"),
+    page = io.StringIO()
+    fill(
+        page,
+        "tune.html",
+        title=f"{name}: thresholds and minimum sizes",
         count=len(means),
-        metric=escape(metric),
+        metric=metric,
         threshold=best["threshold"],
         min_size=best["min_size"],
-        table=_table(means, best, metric),
-        charts="\n".join(_charts(rows, means, best, metric)),
+        table=Markup(_table(means, best, metric)),
+        charts=map(Markup, _charts(rows, means, best, metric)),
     )
+    return page.getvalue()
 
 
 def _charts(
