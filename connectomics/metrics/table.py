@@ -45,18 +45,22 @@ METRICS: Mapping[str, Metric] = {
     "cremi_distance": Metric(
         of_masks(cremi_distance),
         lower_is_better=True,
+        title="CREMI distance",
         unit="nm",
         parts={"score": "CREMI (nm)", "adgt": "ADGT (nm)", "adf": "ADF (nm)"},
         curves=("adgt", "adf"),
         swept=True,
     ),
-    "jaccard": Metric(of_masks(jaccard), lower_is_better=False, figure="overlap", swept=True),
-    "dice": Metric(of_masks(dice), lower_is_better=False, swept=True),
-    "precision": Metric(of_masks(precision), lower_is_better=False, figure="overlap", swept=True),
-    "recall": Metric(of_masks(recall), lower_is_better=False, figure="overlap", swept=True),
+    "jaccard": Metric(of_masks(jaccard), lower_is_better=False, title="Jaccard index", figure="overlap", swept=True),
+    "dice": Metric(of_masks(dice), lower_is_better=False, title="Dice coefficient", swept=True),
+    "precision": Metric(
+        of_masks(precision), lower_is_better=False, title="voxel precision", figure="overlap", swept=True
+    ),
+    "recall": Metric(of_masks(recall), lower_is_better=False, title="voxel recall", figure="overlap", swept=True),
     "synapse_detection": Metric(
         lambda pair, rule: synapse_detection(pair.masks, rule),
         lower_is_better=False,
+        title="synapse detection F1",
         parts={
             "f1": "detection F1",
             "precision": "precision",
@@ -65,10 +69,16 @@ METRICS: Mapping[str, Metric] = {
             "split": "split",
         },
     ),
-    "synapse_f1": Metric(lambda pair, rule: synapse_f1(pair.masks, rule), lower_is_better=False, swept=True),
+    "synapse_f1": Metric(
+        lambda pair, rule: synapse_f1(pair.masks, rule),
+        lower_is_better=False,
+        title="one-to-one synapse F1",
+        swept=True,
+    ),
     "polarity_f1": Metric(
         polarity_f1,
         lower_is_better=False,
+        title="F1 of synapses with two sides",
         parts={
             "f1": "F1",
             "precision": "precision",

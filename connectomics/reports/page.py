@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from markupsafe import Markup
-
 from connectomics.files import write_whole
 from connectomics.metrics.matching import MatchRule
 from connectomics.reports.charts import draw_curves
@@ -83,13 +81,13 @@ def _values(
     head: ReportHead, scores: Mapping[str, Any], written: Sequence[WrittenVolume], rule: MatchRule
 ) -> dict[str, Any]:
     """Return what the template names, but for the data of the volumes."""
-    drawn = [draw_curves(one.entry["name"], one.curves, head.threshold) for one in written if one.curves is not None]
+    curves = {one.entry["name"]: one.curves for one in written if one.curves is not None}
     entries = {"volumes": [one.entry for one in written], "listed": MAX_LISTED, "parts": head.classes}
     return {
         "head": head,
         "scores": tabulate_scores(scores),
         "rule": describe_rule(rule, head.classes),
-        "charts": [Markup(chart) for chart in drawn],
+        "charts": [chart for name, own in curves.items() for chart in draw_curves(name, own, head.threshold)],
         "entries": dump_json(entries),
     }
 

@@ -49,7 +49,18 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals["verbatim"] = _verbatim
+    environment.filters |= {"tick": write_tick, "score": write_score}
     return environment
+
+
+def write_tick(value: float) -> str:
+    """Return a round number as it stands at an axis."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:g}"
+
+
+def write_score(value: float | None) -> str:
+    """Return a score to four digits, or say that there is none."""
+    return "undefined" if value is None else f"{value:.4g}"
 
 
 def _verbatim(name: str) -> Markup:
