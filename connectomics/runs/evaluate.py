@@ -13,7 +13,7 @@ import connectomics
 from connectomics.errors import UserError, printable
 from connectomics.files import user_path, write_text
 from connectomics.lookup import pick
-from connectomics.metrics import METRICS, mean_over_volumes, score_volume
+from connectomics.metrics import METRICS, mean_over_volumes, score_volume, with_counts
 from connectomics.metrics.matching import MatchRule
 from connectomics.reports.scores import print_scores
 from connectomics.runs.scored_files import Reading, pair_files
@@ -77,9 +77,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
                         help="voxel size in nm, for files that do not state it")  # fmt: skip
     parser.add_argument("--metrics", nargs="+", default=list(USUAL_METRICS), metavar="NAME",
                         help=f"among {', '.join(METRICS)}")  # fmt: skip
-    parser.add_argument("--min-iou", type=float, default=0.5, metavar="SHARE", help="of matched synapses; default: 0.5")
-    parser.add_argument("--max-distance-nm", type=float, metavar="NM", help="or of the centres of matched synapses")
-    parser.add_argument("--connectivity", type=int, choices=(6, 18, 26), default=26, help="of a synapse; default: 26")
+    _add_rule(parser)
     args = parser.parse_args(argv)
     if len(args.files) % 2:
         parser.error(f"files come in pairs, PREDICTION LABEL; {len(args.files)} were given")
@@ -93,16 +91,27 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         parser.error(f"--scale is {args.scale}; it must be more than 0")
     if args.resolution is not None and min(args.resolution) <= 0:
         parser.error(f"--resolution is {args.resolution}; each voxel size must be more than 0")
-    if not 0 < args.min_iou <= 1:
-        parser.error(f"--min-iou is {args.min_iou}; it must be more than 0, at most 1")
+    for option, share in (("--min-iou", args.min_iou), ("--strict-iou", args.strict_iou)):
+        if not 0 < share <= 1:
+            parser.error(f"{option} is {share}; it must be more than 0, at most 1")
     return args
+
+
+def _add_rule(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say when two synapses are the same one."""
+    parser.add_argument("--min-iou", type=float, default=0.3, metavar="SHARE",
+                        help="from which a detected synapse is found, not poorly outlined; default: 0.3")  # fmt: skip
+    parser.add_argument("--strict-iou", type=float, default=0.5, metavar="SHARE",
+                        help="of synapses that synapse_f1 and polarity_f1 match; default: 0.5")  # fmt: skip
+    parser.add_argument("--max-distance-nm", type=float, metavar="NM", help="or of the centres of matched synapses")
+    parser.add_argument("--connectivity", type=int, choices=(6, 18, 26), default=26, help="of a synapse; default: 26")
 
 
 def _score_all(
     pairs: Sequence[tuple[str, str, str, str | None]], args: argparse.Namespace
 ) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
     """Return the scores of every pair that can be compared, and why the others cannot."""
-    rule = MatchRule(args.min_iou, args.max_distance_nm, args.connectivity)
+    rule = MatchRule(args.min_iou, args.strict_iou, args.max_distance_nm, args.connectivity)
     spacing = tuple(args.resolution) if args.resolution else None
     needs_sides = any(METRICS[name].needs_sides for name in args.metrics)
     reading = Reading(args.threshold, args.channel, spacing, needs_sides, args.scale)
@@ -116,7 +125,7 @@ def _score_all(
                 if note not in told:
                     say(note)
             told.update(files.notes)
-            scores[name] = score_volume(files.pair, args.metrics, rule)
+            scores[name] = score_volume(files.pair, with_counts(args.metrics), rule)
         except UserError as error:
             failed[name] = str(error)
     return scores, failed
@@ -143,6 +152,6 @@ def _stamp(args: argparse.Namespace) -> dict[str, Any]:
         "scale": args.scale,
         "channel": args.channel,
         "resolution": args.resolution,
-        "evaluation": {"min_iou": args.min_iou, "max_distance_nm": args.max_distance_nm,
-                       "connectivity": args.connectivity},
+        "evaluation": {"min_iou": args.min_iou, "strict_iou": args.strict_iou,
+                       "max_distance_nm": args.max_distance_nm, "connectivity": args.connectivity},
     }  # fmt: skip

@@ -13,7 +13,7 @@ import numpy as np
 from connectomics.drawing.figures import to_gray
 from connectomics.geometry import Box
 from connectomics.inference import Sections
-from connectomics.metrics import METRICS, LabelPair, score_volume
+from connectomics.metrics import METRICS, LabelPair, score_volume, with_counts
 from connectomics.metrics.sweep.levels import Levels, measure_levels
 from connectomics.metrics.sweep.swept_scores import open_sizes, sweep_levels, sweep_masks
 from connectomics.reports.tried_sections import TriedSection, busiest
@@ -57,7 +57,9 @@ def _sweep_levels(
     if others := [name for name in _names(job) if not METRICS[name].swept]:
         masks = sweep_masks(opened, len(thresholds))
         for row, mask in zip(rows, masks, strict=True):
-            row |= _plain_scores(job, LabelPair(mask, truth.ids, spacing, truth.annotated), others)
+            row |= _plain_scores(
+                job, LabelPair(mask, truth.ids, spacing, truth.annotated, bool(job.decoder.classes)), others
+            )
     return rows, _sections(job, volume, opened, truth)
 
 
@@ -86,14 +88,15 @@ def _sweep_decoded(
     rows = []
     for size, threshold in product(job.tuning.min_sizes, job.tuning.thresholds):
         setting = replace(job.decoding, threshold=threshold, min_size=size)
-        pair = LabelPair(job.decoder.decode(whole, setting), truth.ids, spacing, truth.annotated)
+        labels = job.decoder.decode(whole, setting)
+        pair = LabelPair(labels, truth.ids, spacing, truth.annotated, bool(job.decoder.classes))
         rows.append({"threshold": threshold, "min_size": size, **_plain_scores(job, pair, _names(job))})
     return rows, []
 
 
 def _names(job: Job) -> list[str]:
-    """Return the metrics that the settings ask for, and the one that decides."""
-    return list(dict.fromkeys([*job.metrics, job.tuning.metric]))
+    """Return the metrics that the settings ask for, the one that decides, and those that are always counted."""
+    return with_counts([*job.metrics, job.tuning.metric])
 
 
 def _plain_scores(job: Job, pair: LabelPair, names: Sequence[str]) -> dict[str, float | None]:
