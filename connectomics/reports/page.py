@@ -151,7 +151,6 @@ def _values(
         "rule": describe_rule(rule, head.classes) if labelled else "",
         "labelled": labelled,
         "charts": [chart for name, own in curves.items() for chart in draw_curves(name, own, head.threshold)],
-        "styles": {key_of(kind): style for kind, style in STYLES.items()},
         "entries": dump_json(data),
     }
 

@@ -11,6 +11,9 @@ from typing import IO, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from connectomics.drawing.outcome_styles import STYLES
+from connectomics.reports.counts import key_of
+
 FOLDER = Path(__file__).parent / "template"
 
 PIECE = 1 << 20
@@ -48,7 +51,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals["verbatim"] = _verbatim
+    environment.globals |= {"verbatim": _verbatim, "styles": {key_of(kind): style for kind, style in STYLES.items()}}
     environment.filters |= {"tick": write_tick, "score": write_score}
     return environment
 
