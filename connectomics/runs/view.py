@@ -66,7 +66,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
 
 def _export(results: Path, folder: Path, client: str | None) -> None:
     volumes = _read(results)
-    from connectomics.runs.viewing.exported import CLIENT, export
+    from connectomics.runs.viewing.shared_folder import CLIENT, export
 
     export(folder, volumes, client or CLIENT)
     print(f"{folder} can go to any web server that lets other sites read it; or: view.py {folder} --serve")
