@@ -22,6 +22,8 @@ class Metric:
     where no number exists."""
     lower_is_better: bool
     """Whether a low score is a good one, as with a distance."""
+    title: str = ""
+    """What a page calls the score; its name when empty."""
     meaning: str = ""
     """What it tells, in plain words: the middle of a sentence, for pages."""
     unit: str = ""
@@ -50,8 +52,18 @@ class Metric:
 
     def lines(self, name: str) -> dict[str, str]:
         """Return the names under which tuning writes the score and its curves, with the titles of their lines."""
-        own = {name: self.parts[self._deciding] if self.parts else name}
-        return own | {part: self.parts[part] for part in self.curves}
+        deciding = self.parts[self._deciding] if self.parts else self.title or name
+        return {name: deciding} | {part: self.parts[part] for part in self.curves}
+
+    @property
+    def direction(self) -> str:
+        """Which way is better, in a word."""
+        return "lower" if self.lower_is_better else "higher"
+
+    def described(self, name: str) -> str:
+        """Return what the score is called, its unit, and which way is better."""
+        unit = f", {self.unit}" if self.unit else ""
+        return f"{self.title or name}{unit}; {self.direction} is better"
 
     @property
     def _deciding(self) -> str:

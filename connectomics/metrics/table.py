@@ -45,6 +45,7 @@ METRICS: Mapping[str, Metric] = {
     "cremi_distance": Metric(
         of_masks(cremi_distance),
         lower_is_better=True,
+        title="CREMI distance",
         unit="nm",
         parts={"score": "CREMI (nm)", "adgt": "ADGT (nm)", "adf": "ADF (nm)"},
         curves=("adgt", "adf"),
@@ -55,6 +56,7 @@ METRICS: Mapping[str, Metric] = {
     "jaccard": Metric(
         of_masks(jaccard),
         lower_is_better=False,
+        title="Jaccard index",
         figure="overlap",
         swept=True,
         meaning="of the voxels that are predicted or annotated, the share that is both",
@@ -62,12 +64,14 @@ METRICS: Mapping[str, Metric] = {
     "dice": Metric(
         of_masks(dice),
         lower_is_better=False,
+        title="Dice coefficient",
         swept=True,
         meaning="twice the voxels that are predicted and annotated, over the predicted and the annotated ones",
     ),
     "precision": Metric(
         of_masks(precision),
         lower_is_better=False,
+        title="voxel precision",
         figure="overlap",
         swept=True,
         meaning="the share of the predicted voxels that are annotated",
@@ -75,6 +79,7 @@ METRICS: Mapping[str, Metric] = {
     "recall": Metric(
         of_masks(recall),
         lower_is_better=False,
+        title="voxel recall",
         figure="overlap",
         swept=True,
         meaning="the share of the annotated voxels that are predicted",
@@ -82,6 +87,7 @@ METRICS: Mapping[str, Metric] = {
     "synapse_detection": Metric(
         synapse_detection,
         lower_is_better=False,
+        title="synapse detection, one-to-one F1",
         parts={
             "f1": "detection F1",
             "precision": "detection precision",
@@ -98,6 +104,7 @@ METRICS: Mapping[str, Metric] = {
     "synapse_f1": Metric(
         synapse_f1,
         lower_is_better=False,
+        title="strict synapse F1",
         figure="objects",
         swept=True,
         meaning="the same, strictly: one predicted object for one annotated synapse, at least half alike in outline "
@@ -106,6 +113,7 @@ METRICS: Mapping[str, Metric] = {
     "polarity_f1": Metric(
         polarity_f1,
         lower_is_better=False,
+        title="F1 of synapses with two sides",
         parts={
             "f1": "F1",
             "precision": "precision",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from html import escape
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from connectomics.drawing.outcome_styles import STYLES
@@ -51,47 +51,43 @@ def score_sentence(counts: Counts) -> str:
     )
 
 
-def describe_counts(volumes: Sequence[Mapping[str, Any]], noun: str) -> str:
-    """Return the first thing that a page says, as HTML: of each volume, how many synapses it has, found and missed.
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """One outcome with its number."""
+
+    key: str
+    """Name of its style."""
+    text: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """The first thing that a page says of a volume."""
+
+    name: str
+    first: str
+    """How many synapses there are, and how many of them were found."""
+    rest: str
+    outcomes: tuple[Chip, ...]
+    """What became of them; empty without a label."""
+    specks: str = ""
+    """How many of the predicted ones are far smaller than annotated ones; "" if none is."""
+
+
+def headline(volume: Mapping[str, Any], noun: str) -> Headline:
+    """Return how many synapses a volume has, found and missed.
 
     Args:
-        volumes: Entries of the page: `name`, `predicted`, `detection`, `turned`.
+        volume: Entry of the page: `name`, `predicted`, `detection`, `turned`.
         noun: What the objects are called, in the plural.
     """
-    return "".join(_headline(volume, noun, len(volumes) > 1) for volume in volumes)
-
-
-def outline_rules() -> str:
-    """Return the style sheet of the outlines: a colour and a kind of line for each kind of object."""
-    colors = "".join(f"--{key_of(kind)}:{style.hex};" for kind, style in STYLES.items())
-    rules = (
-        f".{key_of(kind)} path{{stroke:var(--{key_of(kind)});stroke-width:{1.4 if kind == 'annotated' else 2.2};"
-        f"stroke-dasharray:{' '.join(map(str, style.dash)) or 'none'}}}"
-        for kind, style in STYLES.items()
-    )
-    return f"\n:root{{{colors}}}\n" + "\n".join(rules) + "\n"
-
-
-def _headline(volume: Mapping[str, Any], noun: str, named: bool) -> str:
-    name = f"<h2>{escape(volume['name'])}</h2>" if named else ""
     counts = volume["detection"]
     if counts is None:
-        return f'{name}<p class="headline"><b>{volume["predicted"]:,}</b> {escape(noun)} found</p>'
-    first, last = detection_sentence(counts, noun).split("; ")
-    chips = "".join(
-        f'<li title="{escape(STYLES[word].meaning)}">{swatch(word)}{escape(text)}</li>'
-        for word, text in outcome_phrases(counts)
-    )
-    turned = f"<li>{swatch('turned')}of the found ones, {volume['turned']:,} the wrong way round</li>"
-    more = turned if volume["turned"] else ""
-    specks = speck_sentence(counts, noun)
-    told = f'<p class="specks">{escape(specks)}</p>' if specks else ""
-    return (
-        f'{name}<p class="headline"><b>{escape(first)}</b>; {escape(last)}</p><ul class="outcomes">{chips}{more}</ul>'
-        f"{told}"
-    )
-
-
-def swatch(kind: str) -> str:
-    """Return a line in the style of a kind of object, as SVG."""
-    return f'<svg class="swatch {key_of(kind)}" viewBox="0 0 30 12" aria-hidden="true"><path d="M1 6h28"/></svg>'
+        return Headline(volume["name"], f"{volume['predicted']:,}", f" {noun} found", ())
+    first, rest = detection_sentence(counts, noun).split("; ")
+    chips = [Chip(key_of(word), text, STYLES[word].meaning) for word, text in outcome_phrases(counts)]
+    if volume["turned"]:
+        text = f"of the found ones, {volume['turned']:,} the wrong way round"
+        chips.append(Chip("turned", text, STYLES["turned"].meaning))
+    return Headline(volume["name"], first, f"; {rest}", tuple(chips), speck_sentence(counts, noun))

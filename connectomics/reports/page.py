@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import re
-import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self, final
@@ -17,14 +14,12 @@ from connectomics.files import write_whole
 from connectomics.geometry import ZYX
 from connectomics.metrics.matching import MatchRule
 from connectomics.reports.charts import draw_curves
-from connectomics.reports.counts import describe_counts, key_of, outline_rules
+from connectomics.reports.counts import headline, key_of
 from connectomics.reports.listed import KINDS
 from connectomics.reports.pictures import choose_size
-from connectomics.reports.reported import ReportedVolume, WrittenVolume, dump_json, write_volume_data
+from connectomics.reports.reported import ReportedVolume, WrittenVolume, write_volume_data
 from connectomics.reports.scores import tabulate_scores
-
-TEMPLATE = Path(__file__).parent / "template"
-SLOT = re.compile(r"<!-- slot: (\w+) -->")
+from connectomics.reports.templates import dump_json, fill, pieces_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +91,9 @@ class PageDraft:
             UserError: If the page cannot be written.
         """
         assert self._data is not None
-        self._data.seek(0)
-        slots = _slots(head, scores, self._written, rule, self._data)
+        values = _values(head, scores, self._written, rule)
         with write_whole(self._path) as partial, partial.open("w", encoding="utf-8") as page:
-            _fill(page, slots)
+            fill(page, "report.html", **values, data=pieces_of(self._data))
 
 
 def write_report(
@@ -134,65 +128,31 @@ def write_report(
         draft.publish(head, scores, rule or MatchRule())
 
 
-def _slots(
-    head: ReportHead,
-    scores: Mapping[str, Any] | None,
-    written: Sequence[WrittenVolume],
-    rule: MatchRule,
-    data: IO[str],
-) -> dict[str, Callable[[IO[str]], object]]:
-    """Return what fills each place of the template."""
-    drawn = [draw_curves(one.entry["name"], one.curves, head.threshold) for one in written if one.curves is not None]
-    labelled = any(one.entry["detection"] is not None for one in written)
+def _values(
+    head: ReportHead, scores: Mapping[str, Any] | None, written: Sequence[WrittenVolume], rule: MatchRule
+) -> dict[str, Any]:
+    """Return what the template names, but for the data of the volumes."""
+    entries = [one.entry for one in written]
+    curves = {one.entry["name"]: one.curves for one in written if one.curves is not None}
+    labelled = any(entry["detection"] is not None for entry in entries)
     kinds = [
         {"key": key_of(kind), "title": STYLES[kind].title}
         for kind in KINDS
         if kind == "found" or (labelled and (kind != "turned" or head.classes))
     ]
-    entries = {
-        "volumes": [one.entry for one in written], "parts": head.classes, "kinds": kinds, "labelled": labelled,
+    data = {
+        "volumes": entries, "parts": head.classes, "kinds": kinds, "labelled": labelled,
         "codes": [key_of(kind) for kind in KINDS], "noun": head.noun,
     }  # fmt: skip
-    texts = {
-        "title": escape(head.title),
-        "made_from": escape(head.made_from),
-        "facts": _facts(head.facts),
-        "headline": describe_counts([one.entry for one in written], head.noun),
-        "scores": _scores(scores) if scores else "",
-        "rule": escape(describe_rule(rule, head.classes)) if labelled else "",
-        "curves": _curves(drawn, labelled),
-        "style": (TEMPLATE / "report.css").read_text(encoding="utf-8") + outline_rules(),
-        "script": (TEMPLATE / "report.js").read_text(encoding="utf-8"),
-        "entries": dump_json(entries),
+    return {
+        "head": head,
+        "headlines": [headline(entry, head.noun) for entry in entries],
+        "scores": tabulate_scores(scores) if scores else None,
+        "rule": describe_rule(rule, head.classes) if labelled else "",
+        "labelled": labelled,
+        "charts": [chart for name, own in curves.items() for chart in draw_curves(name, own, head.threshold)],
+        "entries": dump_json(data),
     }
-    return {name: _writes(text) for name, text in texts.items()} | {"data": lambda page: shutil.copyfileobj(data, page)}
-
-
-def _curves(drawn: Sequence[str], labelled: bool) -> str:
-    """Return the section on thresholds; nothing without a label."""
-    if not labelled:
-        return ""
-    figures = "\n".join(drawn) or "<p>The probabilities were not saved.</p>"
-    return (
-        '<section aria-labelledby="curves-title"><h2 id="curves-title">Thresholds</h2><p>Each voxel counts, against '
-        "the saved probabilities; the line marks the threshold of this mask.</p>"
-        f'<div class="charts">{figures}</div></section>'
-    )
-
-
-def _writes(text: str) -> Callable[[IO[str]], object]:
-    """Return what writes a text."""
-    return lambda page: page.write(text)
-
-
-def _fill(page: IO[str], slots: Mapping[str, Callable[[IO[str]], object]]) -> None:
-    """Write the template with its slots filled; what fills one is not searched for others."""
-    pieces = SLOT.split((TEMPLATE / "report.html").read_text(encoding="utf-8"))
-    for i, piece in enumerate(pieces):  # text, name of a slot, text, ...
-        if i % 2:
-            slots[piece](page)
-        else:
-            page.write(piece)
 
 
 def describe_rule(rule: MatchRule, classes: Sequence[str] = ()) -> str:
@@ -207,25 +167,3 @@ def describe_rule(rule: MatchRule, classes: Sequence[str] = ()) -> str:
     )
     ways = " They are the right way round when each part shares more voxels with its like than with the other part."
     return joined + ways if classes else joined
-
-
-def _facts(facts: Mapping[str, str]) -> str:
-    return "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts.items())
-
-
-def _scores(scores: Mapping[str, Any]) -> str:
-    """Return the table of scores, with what each means, and the reasons for what is undefined, below it."""
-    table = tabulate_scores(scores)
-    head = "".join(f"<th scope=col>{escape(title)}</th>" for title in ("volume", *table.titles))
-    rows = "".join(_row(name, cells) for name, cells in table.rows.items())
-    notes = "".join(f"<li>{escape(note)}</li>" for note in (*table.notes, *table.meanings))
-    listed = f'<ul class="notes">{notes}</ul>' if notes else ""
-    return (
-        '<section aria-labelledby="scores-title"><h2 id="scores-title">Scores</h2><div class="scrolls">'
-        f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>{listed}</section>"
-    )
-
-
-def _row(name: str, cells: Iterable[str]) -> str:
-    kind = ' class="mean"' if name == "mean" else ""
-    return f"<tr{kind}><th scope=row>{escape(name)}</th>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>"

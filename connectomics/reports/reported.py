@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import IO, Any
@@ -16,6 +15,7 @@ from connectomics.metrics.judged import Judged
 from connectomics.reports.listed import KINDS, OutlinedPair, outline_pair
 from connectomics.reports.outlines import UNITS, trace
 from connectomics.reports.pictures import PictureSize, encode_gray, encode_probability
+from connectomics.reports.templates import dump_json
 from connectomics.reports.thresholds import COARSE, Curves, ThresholdSweep
 from connectomics.volumes.chunks import CHUNK
 from connectomics.volumes.intensity import IntensityRange
@@ -98,11 +98,6 @@ def write_volume_data(
     means = sums[1:] / judged.both.predicted.voxels if has_probability else None
     swept = has_probability and judged.outcomes is not None
     return WrittenVolume(_entry(volume, outlined, means), sweep.curves() if swept else None)
-
-
-def dump_json(value: Any) -> str:
-    """Return JSON that can stand in an HTML `script` element: it holds no `<`, whatever a file is called."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
 
 
 def _write_json(page: IO[str], name: str, value: Any) -> None:

@@ -56,6 +56,17 @@ class Tuning:
     metric: str
     """Name of the score that decides."""
 
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The minimum sizes, once they are chosen.
+
+        Raises:
+            ValueError: If they are not; see `tried_sizes.with_sizes`.
+        """
+        if self.min_sizes is None:
+            raise ValueError("the minimum sizes to try were not chosen")
+        return self.min_sizes
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Job:

@@ -14,7 +14,7 @@ from connectomics.metrics.matching import MatchRule
 from connectomics.metrics.sweep.forest import open_levels
 from connectomics.metrics.sweep.levels import measure_levels
 from connectomics.metrics.sweep.nearest import sum_nearest
-from connectomics.metrics.sweep.swept_scores import sweep_levels
+from connectomics.metrics.sweep.swept_scores import open_sizes, sweep_levels
 
 SPACINGS = [(40.0, 4.0, 4.0), (50.0, 4.6, 4.6), (8.0, 8.0, 8.0), (30.0, 6.0, 5.0)]
 THRESHOLDS = [0.1, 0.25, 0.3, 0.45, 0.5, 0.6, 0.61, 0.8, 0.999]
@@ -49,7 +49,7 @@ def test_each_setting_has_the_scores_of_its_mask(seed: int, spacing: tuple, rule
     whole = Box((0, 0, 0), probability.shape)
     levels = measure_levels([(whole, probability)], probability.shape, THRESHOLDS)
     sizes = [0, 2, 9]
-    swept = sweep_levels(levels, truth, spacing, THRESHOLDS, sizes, rule, annotated)
+    swept = sweep_levels(open_sizes(levels, sizes), truth, spacing, THRESHOLDS, sizes, rule, annotated)
     assert [(row.threshold, row.min_size) for row in swept] == [(t, s) for s in sizes for t in THRESHOLDS]
     names = ["cremi_distance", *SCORES[3:]]
     for row in swept:
@@ -88,7 +88,7 @@ def test_opened_levels_hold_every_mask_without_its_small_components(seed: int, c
 
 def test_where_no_threshold_is_reached_nothing_is_predicted_at_any() -> None:
     levels, truth = np.zeros((3, 4, 5), np.uint8), np.ones((3, 4, 5), bool)
-    for row in sweep_levels(levels, truth, SPACINGS[0], THRESHOLDS, [0, 9], MatchRule()):
+    for row in sweep_levels(open_sizes(levels, [0, 9]), truth, SPACINGS[0], THRESHOLDS, [0, 9], MatchRule()):
         assert row.scores == dict.fromkeys(SCORES) | {
             "jaccard": 0, "dice": 0, "recall": 0, "synapse_detection": 0, "synapse_f1": 0,
         }  # fmt: skip

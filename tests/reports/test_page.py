@@ -19,7 +19,6 @@ from connectomics.metrics import LabelPair, score_volume
 from connectomics.metrics.judged import judge, list_objects
 from connectomics.metrics.matching import MatchRule
 from connectomics.metrics.outcomes import Outcome
-from connectomics.reports.charts import draw_curves
 from connectomics.reports.listed import outline_pair
 from connectomics.reports.outlines import MAX_CHARACTERS, MAX_OUTLINES, UNITS, outline_objects, trace
 from connectomics.reports.page import ReportHead, write_report
@@ -129,16 +128,6 @@ def test_a_sweep_gives_at_each_threshold_the_scores_of_that_mask(seed: int, thre
     names = ["jaccard", "precision", "recall"]
     scores = score_volume(pair, names)
     assert sweep.curves()[threshold] == {name: scores[name] for name in names}
-
-
-def test_curves_break_where_a_number_is_undefined_and_shares_have_their_own_figure() -> None:
-    curves = {t: {"recall": t, "cremi_distance": None if t == 0.5 else 90.0} for t in (0.25, 0.5, 0.75)}
-    drawn = draw_curves("a <b> title", curves, used=0.5)
-    assert drawn.count("<figure") == 2
-    assert "<b>" not in drawn
-    assert "undefined" in drawn
-    lines = [d.count("L") for d in re.findall(r'series s0" d="(M[^"]*)"', drawn) if "h18" not in d]
-    assert lines == [2, 0, 0]
 
 
 @pytest.mark.parametrize("shape", [(125, 1250, 1250), (5, 40, 60), (3, 1, 4000), (2000, 4096, 4096)])

@@ -35,8 +35,13 @@ class SweptSetting:
     """The scores by the names of their metrics, and `adgt` and `adf` of the distance; None where one is undefined."""
 
 
+def open_sizes(levels: Levels, min_sizes: Sequence[int]) -> list[Levels]:
+    """Return the levels for each minimum size: the masks without components of fewer voxels, as decoding makes them."""
+    return open_levels(levels, list(min_sizes), SIZE_CONNECTIVITY)
+
+
 def sweep_levels(
-    levels: Levels,
+    opened: Sequence[Levels],
     truth: Mask,
     spacing_nm: Spacing,
     thresholds: Sequence[float],
@@ -50,18 +55,17 @@ def sweep_levels(
     hundred bytes for each voxel on the border of a mask.
 
     Args:
-        levels: How many of the thresholds each voxel reaches, (Z, Y, X).
+        opened: What `open_sizes` returned, (Z, Y, X) each.
         truth: Annotated cleft voxels, bool, same shape.
         spacing_nm: Voxel size along (z, y, x), in nanometres.
         thresholds: Ascending.
-        min_sizes: Voxels that a component has at least; the size is that before excluded voxels are taken out.
+        min_sizes: Those of `opened`; the size of a component is that before excluded voxels are taken out.
         rule: When a predicted and an annotated component are the same synapse.
         annotated: Voxels that count, bool, same shape; None when all of them do.
 
     Returns:
         Every threshold with every size.
     """
-    opened = open_levels(levels, list(min_sizes), SIZE_CONNECTIVITY)
     if annotated is not None:
         truth = truth & annotated
         opened = [one * annotated for one in opened]
@@ -75,16 +79,15 @@ def sweep_levels(
     return swept
 
 
-def sweep_masks(levels: Levels, number: int, min_sizes: Sequence[int]) -> Iterator[Mask]:
+def sweep_masks(opened: Sequence[Levels], number: int) -> Iterator[Mask]:
     """Yield the masks of a sweep in the order of `sweep_levels`: bool, (Z, Y, X).
 
     Args:
-        levels: How many of the thresholds each voxel reaches, (Z, Y, X).
+        opened: What `open_sizes` returned.
         number: Number of thresholds.
-        min_sizes: Voxels that a component has at least.
     """
-    for opened in open_levels(levels, list(min_sizes), SIZE_CONNECTIVITY):
-        yield from (opened > i for i in range(number))
+    for levels in opened:
+        yield from (levels > i for i in range(number))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
