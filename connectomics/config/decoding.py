@@ -49,6 +49,8 @@ class EvaluationConfig:
     synapses: bool = True
     """Write `test_<image>_synapses.csv`, one row per object, also for volumes without labels. This needs
     `inference.save_results`, and holds the labels of a volume in memory, about ten bytes per voxel."""
+    parquet: bool = False
+    """Write the tables of objects as Parquet too, with typed columns. This needs `pip install -e ".[parquet]"`."""
     instances: bool = True
     """Write `test_<image>_instances`, the ids of the objects, also for volumes without labels. This needs
     `inference.save_results`, and memory as `synapses` does."""
