@@ -30,7 +30,7 @@ from connectomics.screen.console import quiet_libraries, say
 from connectomics.screen.durations import describe_seconds
 from connectomics.training.devices import begin_on
 from connectomics.training.module import SegmentationModule
-from connectomics.volumes.labelled import LabelledSource, open_labelled
+from connectomics.volumes.labelled import LabelledSource, absolute_location, open_labelled
 from connectomics.volumes.read import split_location
 
 TRIED_STEPS = 3
@@ -142,11 +142,8 @@ def _title(wish: Wish) -> str:
 
 
 def _name_files(wish: Wish) -> Named:
-    def absolute(location: str) -> str:
-        path, dataset = split_location(location)
-        return str(path.resolve()) + ("" if dataset is None else f":{dataset}")
-
-    images, labels, masks = (tuple(map(absolute, paths)) for paths in (wish.images, wish.labels, wish.masks))
+    paths = wish.images, wish.labels, wish.masks
+    images, labels, masks = (tuple(absolute_location(path) for path in kind) for kind in paths)
     return Named(images, labels, masks, wish.resolution)
 
 
