@@ -51,6 +51,8 @@ def export(argv: Sequence[str] | None = None) -> int:
                 else "probabilities"
             )
             what += "" if written.scale is None else f" times {written.scale:g}"
+            if written.may_be_ids and is_label is None:
+                what += " (if these are ids, give --kind label)"
             say(f"{target}: {what}, {written.dtype}, {source.shape} voxels of {written.spacing_nm} nm")
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

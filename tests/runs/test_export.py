@@ -65,6 +65,10 @@ def test_what_cannot_be_exported_is_one_line(results: Path, capsys: pytest.Captu
     np.save(results / "a.npy", TRUTH.astype(np.uint8))
     assert export([str(results / "a.npy"), "--as", "tiff"]) == 2
     assert "does not state its voxel size; give --resolution" in capsys.readouterr().err
+    assert export([str(results / "syn.h5"), "--as", "tiff"]) == 0
+    assert (
+        "syn.tif: grey values or probabilities (if these are ids, give --kind label), uint16" in capsys.readouterr().out
+    )
     assert export([str(results / "a.npy"), "--as", "tiff", "--resolution", "40", "4", "4", "--kind", "label"]) == 0
     assert "ids, uint8" in capsys.readouterr().out
     assert export([str(results / "none.h5"), "--as", "tiff"]) == 2

@@ -145,6 +145,12 @@ def test_a_full_disk_is_one_clear_line_and_no_file(tmp_path: Path, kilobytes) ->
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".zarr"])
+def test_an_empty_volume_is_there_all_the_same(tmp_path: Path, suffix: str) -> None:
+    write_volume(tmp_path / f"v{suffix}", np.zeros((4, 300, 50), np.uint8), {})
+    assert open_volume(str(tmp_path / f"v{suffix}")).info.notes == ()
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".zarr"])
 def test_a_turned_bit_in_the_voxels_is_noticed(tmp_path: Path, suffix: str) -> None:
     voxels = np.random.default_rng(0).integers(0, 9, (4, 40, 50), np.uint8)
     write_volume(tmp_path / f"v{suffix}", voxels, {})
