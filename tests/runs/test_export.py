@@ -1,6 +1,8 @@
 """`scripts/export.py`, from the command line."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +61,12 @@ def test_nothing_is_written_where_something_is_in_the_way_of_any(
     files = [str(results / "p.h5"), str(results / "other" / "p.h5")]
     assert export([*files, "--as", "ome-zarr", "--out", str(results / "out")]) == 2
     assert "two files would both be exported to" in capsys.readouterr().err
+
+
+def test_exporting_loads_neither_torch_nor_libraries_of_other_formats() -> None:
+    unwanted = "{'torch', 'nibabel', 'mrcfile'} & set(sys.modules)"
+    code = f"import sys, connectomics.runs.export_files; sys.exit(str({unwanted}) if {unwanted} else 0)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_what_cannot_be_exported_is_one_line(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
