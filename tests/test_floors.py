@@ -8,13 +8,14 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "connectomics"
 
-GROUND = {"errors", "lookup", "geometry", "sides", "files"}
+GROUND = {"errors", "lookup", "geometry", "sides", "files", "stopping"}
 SCREEN = GROUND | {"screen"}
 ARRAYS = {"models", "losses", "metrics", "decoding"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "geometry": set(),
     "sides": set(),
+    "stopping": set(),
     "lookup": {"errors"},
     "files": {"errors"},
     "screen": GROUND,
@@ -30,11 +31,24 @@ MAY_IMPORT: dict[str, set[str]] = {
     "data": GROUND | {"config", "volumes"},
     "inference": GROUND | {"config", "volumes"},
     "reports": SCREEN | {"config", "drawing", "volumes", "metrics", "decoding"},
+    "planning": GROUND | {"volumes"},
     "cremi": GROUND | {"volumes", "alignment"},
     "training": SCREEN | ARRAYS | {"config", "drawing", "volumes", "data", "inference"},
     "runs": SCREEN
     | ARRAYS
-    | {"config", "drawing", "volumes", "phantom", "alignment", "data", "inference", "reports", "cremi", "training"},
+    | {
+        "config",
+        "drawing",
+        "volumes",
+        "phantom",
+        "alignment",
+        "data",
+        "inference",
+        "reports",
+        "cremi",
+        "planning",
+        "training",
+    },
 }
 HEAVY = {"torch", "numpy", "pytorch_lightning", "monai", "h5py", "scipy", "cv2"}
 
@@ -84,8 +98,9 @@ def test_no_two_modules_bear_one_name() -> None:
     assert sorted(name for name in set(names) if names.count(name) > 1) == []
 
 
-ASKS_THE_SETTINGS = {"job.py", "training_job.py", "assemble.py", "cli.py", "demo.py"}
-"""What builds jobs, checks names and reads the command line; `demo.py` fills its volumes into the settings."""
+ASKS_THE_SETTINGS = {"job.py", "training_job.py", "assemble.py", "cli.py", "demo.py", "make_settings.py"}
+"""What builds jobs, checks names and reads the command line; `demo.py` fills its volumes into the settings, and
+`make_settings.py` tries those that it writes."""
 
 
 def takes_all_settings(function: ast.FunctionDef) -> bool:

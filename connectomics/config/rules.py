@@ -171,6 +171,7 @@ RULES: tuple[Rule, ...] = (
     _at_least("optimization.ema.warmup_steps", 0),
     _at_least("monitor.checkpoint.save_top_k", -1),
     _at_least("monitor.checkpoint.save_every_n_epochs", 1),
+    Rule("monitor.checkpoint.save_every_minutes", "null or more than 0", lambda v, c: v is None or v > 0),
     Rule("monitor.checkpoint.checkpoint_filename", "a file name without /", lambda v, c: bool(v) and "/" not in v),
     _at_least("monitor.logging.scalar.loss_every_n_steps", 1),
     _at_least("monitor.logging.scalar.max_cremi_patches", 0),
@@ -206,6 +207,7 @@ RULES: tuple[Rule, ...] = (
          lambda v, c: len(v) > 0 and min(v) >= 0 and len(set(v)) == len(v)),
     Rule("evaluation.metrics", "one or more names", lambda v, c: len(v) > 0 and len(set(v)) == len(v)),
     Rule("evaluation.min_iou", "more than 0, at most 1", lambda v, c: 0 < v <= 1),
+    Rule("evaluation.strict_iou", "more than 0, at most 1", lambda v, c: 0 < v <= 1),
     Rule("evaluation.max_distance_nm", "null or at least 0", lambda v, c: v is None or v >= 0),
     Rule("evaluation.connectivity", "6, 18 or 26", lambda v, c: v in (6, 18, 26)),
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
@@ -19,16 +18,21 @@ from connectomics.lookup import pick
 from connectomics.runs.arguments import overridden, parse_args, settings_for
 from connectomics.runs.demos import DEMOS
 from connectomics.screen.console import later_rank, quiet_libraries
+from connectomics.stopping import describe_stop, status_of
 from connectomics.volumes.labelled import open_labelled
 
+BEGINS_ANEW = "; a demo does not go on, it begins anew with the same command"
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one mode of one config, and return the exit status."""
-    args = parse_args(argv)
+
+def main(argv: Sequence[str] | None = None, prog: str = "main.py") -> int:
+    """Run one mode of one config, and return the exit status; `prog` is what the usage calls the command."""
+    args = parse_args(argv, prog)
     # Threads that spin while they wait starve the ones they wait for as soon as anything else wants a core, such as
     # the workers that cut patches: a training step then takes several times as long. Set before torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
+        if args.init is not None:
+            return _init(args)
         mode = "demo" if args.demo is not None else args.mode
         stage = {"demo": "train", "predict": "test"}.get(mode, mode)
         configs = _load(args, mode)
@@ -43,9 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {printable(_located(str(error), args))}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        return 128 + signal.SIGINT
+    except KeyboardInterrupt as stop:
+        print(describe_stop(stop), file=sys.stderr)
+        return status_of(stop)
 
 
 def _load(args: argparse.Namespace, mode: str) -> dict[str, Config]:
@@ -75,6 +79,8 @@ def _located(message: str, args: argparse.Namespace) -> str:
         return f"command line: {message.partition(': ')[2]}"
     if any(f"{key}.".startswith(f"{name}.") for name in overridden(args.overrides)):
         return f"command line: {message}"
+    if args.init is not None:
+        return message
     source = DEMOS[args.demo].settings if args.demo is not None else args.config or args.checkpoint
     return f"{source}: {message}"
 
@@ -116,8 +122,10 @@ def _train(configs: Mapping[str, Config], args: argparse.Namespace) -> int:
     try:
         train(build_training_job(config, sources, checkpoint, args.fast_dev_run))
     except TrainingInterrupted as interrupted:
+        if later_rank() is not None:  # the first process speaks, and tells what started them
+            return 0
         print(resume_hint(interrupted), file=sys.stderr)
-        return 128 + interrupted.signum
+        return interrupted.status
     return 0
 
 
@@ -160,9 +168,10 @@ def _predict(mode: str, configs: Mapping[str, Config], args: argparse.Namespace)
             try_volumes(job, args.fast_dev_run)
         else:
             (tune if mode == "tune" else test)(job)
-    except KeyboardInterrupt:
-        print("stopped; what was predicted is kept, and the same command goes on from there", file=sys.stderr)
-        return 128 + signal.SIGINT
+    except KeyboardInterrupt as stop:
+        kept = "; what was predicted is kept, and the same command goes on from there"
+        print(describe_stop(stop, kept), file=sys.stderr)
+        return status_of(stop)
     return 0
 
 
@@ -186,8 +195,20 @@ def _demo(configs: Mapping[str, Config], args: argparse.Namespace) -> int:
     try:
         demo(DEMOS[args.demo], configs)
     except TrainingInterrupted as interrupted:
-        print(f"{interrupted}; a demo does not go on, it begins anew with the same command", file=sys.stderr)
-        return 128 + interrupted.signum
+        print(f"{interrupted}{BEGINS_ANEW}", file=sys.stderr)
+        return interrupted.status
+    except KeyboardInterrupt as stop:
+        print(describe_stop(stop, BEGINS_ANEW), file=sys.stderr)
+        return status_of(stop)
+    return 0
+
+
+def _init(args: argparse.Namespace) -> int:
+    from connectomics.runs.make_settings import Wish, make_settings
+
+    resolution = None if args.resolution is None else (args.resolution[0], args.resolution[1], args.resolution[2])
+    images, labels, masks = tuple(args.init), tuple(args.label), tuple(args.mask)
+    make_settings(Wish(images, labels, masks, resolution, args.out, args.hours))
     return 0
 
 

@@ -55,12 +55,20 @@ class RunFolder:
         return self.results / f"{self.stage}_{name}_prediction{suffix}"
 
     def mask(self, name: str, suffix: str) -> Path:
-        """What was decoded of the volume `name`: a mask, or ids."""
+        """What was decoded of the volume `name`: a mask, or ids of sides."""
         return self.results / f"{self.stage}_{name}_mask{suffix}"
 
     def synapses(self, name: str) -> Path:
         """Table of what was found in the volume `name`, one object a row."""
         return self.results / f"{self.stage}_{name}_synapses.csv"
+
+    def instances(self, name: str, suffix: str) -> Path:
+        """Ids of the objects found in the volume `name`, as its table has them."""
+        return self.results / f"{self.stage}_{name}_instances{suffix}"
+
+    def annotated(self, name: str) -> Path:
+        """Table of what is annotated in the volume `name`, one object a row, and what became of it."""
+        return self.results / f"{self.stage}_{name}_annotated.csv"
 
     def picture(self, name: str) -> Path:
         """Sections of the volume `name` with what was found outlined."""
@@ -96,7 +104,7 @@ class RunFolder:
 
     @property
     def report(self) -> Path:
-        """The scores, the sections and the mistakes, for a browser."""
+        """What became of each object, scores and sections, for a browser."""
         return self.results / "report.html"
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from connectomics.runs.remarks import tell_masks, tell_remarks
 from connectomics.runs.training_job import TrainingJob
 from connectomics.screen.console import is_first_process, say
 from connectomics.training.devices import begin_on
-from connectomics.training.interruption import StoppedAtOnce, TrainingInterrupted, signals_given_back
+from connectomics.training.interruption import StoppedAtOnce, TrainingInterrupted, signals_noted
 from connectomics.training.module import SegmentationModule
 from connectomics.training.newest import find_newest
 from connectomics.training.trainer import build_trainer
@@ -42,6 +43,8 @@ def train(job: TrainingJob) -> RunFolder:
     run = new_run(job.place, make) if job.checkpoint is None else run_of(job.checkpoint, job.place, make)
     with _held(job, run):
         _train_in(run, job)
+    job.data.trainer = None  # Lightning's objects refer to one another, and so would keep the files of the job open
+    gc.collect()
     return run
 
 
@@ -75,7 +78,7 @@ def _train_in(run: RunFolder, job: TrainingJob) -> None:
 def _fit(trainer: pl.Trainer, module: SegmentationModule, job: TrainingJob) -> None:
     """Train; a second Ctrl-C raises `KeyboardInterrupt`."""
     try:
-        with signals_given_back():
+        with signals_noted(trainer):
             trainer.fit(module, datamodule=job.data, ckpt_path=job.checkpoint)
     except StoppedAtOnce:
         raise KeyboardInterrupt from None
@@ -91,19 +94,20 @@ def newest_of(place: str, max_steps: int) -> tuple[Path | None, bool]:
     found = find_newest(Path(place), say)
     if found is None:
         return None, False
-    path, step = found
-    if step < max_steps:
-        return path, False
+    if found.step < max_steps or not found.is_done:
+        return found.path, False
     say(
-        f"{path} is of step {step}, and optimization.max_steps is {max_steps}: nothing is left to train. Raise it "
-        "to go on, or leave --resume away to begin anew"
+        f"{found.path} is of step {found.step}, and optimization.max_steps is {max_steps}: nothing is left to train. "
+        "Raise it to go on, or leave --resume away to begin anew"
     )
-    return path, True
+    return found.path, True
 
 
 def resume_hint(interrupted: TrainingInterrupted) -> str:
     """Say how to go on with an interrupted training."""
-    return f"{interrupted}; the step was finished and saved; go on with --checkpoint {interrupted.checkpoint}"
+    if interrupted.checkpoint is None:
+        return f"{interrupted} before a step was complete; the same command begins again"
+    return f"{interrupted}; the last step is saved; go on with --checkpoint {interrupted.checkpoint}"
 
 
 def _write_settings(run: RunFolder, job: TrainingJob) -> None:

@@ -15,7 +15,8 @@ from connectomics.inference.activations import build_activations
 from connectomics.runs.resolution import learnt_sizes, require_learnt, require_one_resolution
 from connectomics.screen.console import quiet_libraries
 from connectomics.training.checkpoints import is_finite, read_checkpoint, require_same_model
-from connectomics.training.devices import choose_devices, require_precision, require_processes
+from connectomics.training.cluster import require_processes
+from connectomics.training.devices import choose_devices, require_precision
 from connectomics.training.learning import Learning
 from connectomics.training.resuming import require_resumable
 

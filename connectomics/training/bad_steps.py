@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from connectomics.data.datamodule import VolumesDataModule
 from connectomics.errors import CheckpointError, UserError
-from connectomics.training.checkpoints import is_finite, read_checkpoint
+from connectomics.training.checkpoints import MODEL_PREFIX, is_finite, read_checkpoint
 
 LARGEST = 1e18
 """A gradient beyond this has a square that float32 does not hold, which an optimizer would remember for ever."""
@@ -100,11 +100,15 @@ class SkipBadSteps(pl.Callback):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Refuse to save weights that are not finite; the average is among them, when it was put there before.
+        """Save the running statistics as they were before a step that is under way, and nothing that is not finite.
+
+        The average of the weights is looked at too, when it was put there before.
 
         Raises:
             TrainingDivergedError: With the last checkpoint that is good.
         """
+        if self._losses:
+            checkpoint["state_dict"] |= {f"{MODEL_PREFIX}{name}": buffer for name, buffer in self._buffers.items()}
         if not is_finite(checkpoint):
             raise TrainingDivergedError(
                 f"the weights are not finite at step {trainer.global_step}, and were not saved."

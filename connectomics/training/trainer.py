@@ -8,10 +8,10 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import TensorBoardLogger
-from pytorch_lightning.plugins.environments import SLURMEnvironment
 
 from connectomics.training.bad_steps import SkipBadSteps
 from connectomics.training.checkpoints import AtomicCheckpointIO
+from connectomics.training.cluster import join_processes
 from connectomics.training.early_stopping import StopWhenNoBetter
 from connectomics.training.ema import WeightAverage
 from connectomics.training.epoch_loss import EpochLoss
@@ -20,6 +20,7 @@ from connectomics.training.interruption import SaveOnInterrupt
 from connectomics.training.learning import Learning
 from connectomics.training.progress import TrainingProgress
 from connectomics.training.saving import SaveBest, SaveLast, ValidateLastStep
+from connectomics.training.unfinished import BeginAgain
 from connectomics.training.validation_scores import ValidationScores
 
 
@@ -56,7 +57,7 @@ def build_trainer(
         enable_model_summary=False,
         logger=logger,
         callbacks=_callbacks(learning, checkpoints),
-        plugins=[AtomicCheckpointIO(), *_cluster()],
+        plugins=[AtomicCheckpointIO(), join_processes()],
         default_root_dir=logs / "unused",  # where Lightning would look for checkpoints that nobody named
         fast_dev_run=fast_dev_run or False,
     )
@@ -66,15 +67,9 @@ def _purge(resumed_step: int | None) -> dict[str, Any]:
     return {} if resumed_step is None else {"purge_step": resumed_step}
 
 
-def _cluster() -> list[SLURMEnvironment]:
-    """Return SLURM's environment, where there is one, without the checkpoints that Lightning would write by itself."""
-    return [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else []
-
-
 def _callbacks(learning: Learning, checkpoints: Path) -> list[Callback]:
     monitor, settings = learning.monitor, learning.optimization
     samples = learning.batch_size * settings.accumulate_grad_batches * learning.devices.count
-    last = checkpoints / "last.ckpt"
     steps = SkipBadSteps(settings.max_skipped_steps, checkpoints)
     callbacks: list[Callback] = [WeightAverage(settings.ema)] if settings.ema.enabled else []
     callbacks += [steps, EpochLoss()]
@@ -83,5 +78,6 @@ def _callbacks(learning: Learning, checkpoints: Path) -> list[Callback]:
     callbacks += [TrainingProgress(settings.max_steps, samples)]
     if monitor.early_stopping.enabled:
         callbacks.append(StopWhenNoBetter(monitor.early_stopping))
-    callbacks += [ValidateLastStep(), SaveOnInterrupt(last), SaveBest(monitor.checkpoint, checkpoints, steps)]
-    return [*callbacks, SaveLast(last, monitor.checkpoint.save_last, steps)]
+    callbacks += [ValidateLastStep(), BeginAgain()]
+    last = SaveLast(checkpoints / "last.ckpt", monitor.checkpoint, steps)
+    return [*callbacks, SaveBest(monitor.checkpoint, checkpoints, steps), last, SaveOnInterrupt(last)]

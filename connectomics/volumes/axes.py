@@ -119,8 +119,8 @@ def usual_axes(shape: Sequence[int], location: str) -> Axes:
         raise VolumeError(f"{location} has shape {tuple(shape)}; a volume has axes (z, y, x) or (channel, z, y, x)")
     if n > 3 and shape[-1] in COLOURS and shape[n - 4] > max(COLOURS) and shape[-2] > max(COLOURS):
         raise VolumeError(
-            f"{location} has shape {tuple(shape)}, which ends in {shape[-1]} as colours do; save its grey values, with "
-            "the axes (z, y, x)"
+            f"{location} has shape {tuple(shape)}, which ends in {shape[-1]} as colours do; save its grey values, "
+            "with the axes (z, y, x)"
         )
     channels = n - 4 if n > 3 and shape[n - 4] != 1 else None
     remark = "" if channels is None else f"{tuple(shape)} is taken as (channel, z, y, x); its axes are not stated"

@@ -60,7 +60,7 @@ def open_labelled(config: VolumesConfig, key: str, channels: int, need_label: bo
 
     Args:
         config: `data.train`, `data.val` or `data.test`.
-        key: The full dotted key of that section, for messages.
+        key: The full dotted key of that section, for messages; `--init` where the command line names the files.
         channels: How many channels an image must have.
         need_label: Whether every image must have a label.
 
@@ -104,7 +104,8 @@ def name_volumes(locations: Sequence[str]) -> list[str]:
 def _open_one(config: VolumesConfig, key: str, i: int, name: str, need_label: bool) -> LabelledSource:
     image = _open(config, key, "image", i)
     if image.info.spacing_nm is None:
-        raise VolumeError(f"{image.info.location} does not state its voxel size; set {key}.resolution: [z, y, x] in nm")
+        given = "give it with --resolution Z Y X" if key == "--init" else f"set {key}.resolution: [z, y, x]"
+        raise VolumeError(f"{image.info.location} does not state its voxel size; {given} in nm")
     label = None
     if config.label and need_label:
         label = place_on_grid(_open(config, key, "label", i), image)
