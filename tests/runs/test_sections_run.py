@@ -7,6 +7,7 @@ import yaml
 from PIL import Image
 
 from connectomics.runs.cli import main
+from connectomics.runs.viewing.shown_layers import find_layers
 from connectomics.volumes.read import open_volume, read_volume
 from tests.runs.reading import only_run
 
@@ -35,5 +36,7 @@ def test_a_run_on_png_sections_is_that_on_hdf5(small: Path) -> None:
         checkpoint = str(run / "checkpoints" / "last.ckpt")
         assert main(["--config", str(config), "--mode", "test", "--checkpoint", checkpoint]) == 0
         found.append(read_volume(str(run / "results" / "test_im_test_prediction.h5")))
+    raw = next(layer for layer in find_layers(run / "results", "im_test") if layer.kind == "raw")
+    np.testing.assert_array_equal(raw.source.read_all(), open_volume(settings["data"]["test"]["image"][0]).read_all())
     assert found[1].info.spacing_nm == (40.0, 4.0, 4.0)
     np.testing.assert_array_equal(found[0].voxels, found[1].voxels)
