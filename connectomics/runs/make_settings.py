@@ -31,7 +31,7 @@ from connectomics.screen.durations import describe_seconds
 from connectomics.training.devices import begin_on
 from connectomics.training.module import SegmentationModule
 from connectomics.volumes.labelled import LabelledSource, absolute_location, open_labelled
-from connectomics.volumes.read import split_location
+from connectomics.volumes.read import name_of
 
 TRIED_STEPS = 3
 """Training steps that are timed, after one that is not."""
@@ -138,7 +138,7 @@ def _open(wish: Wish) -> tuple[list[LabelledSource], list[LabelledSource]]:
 
 
 def _title(wish: Wish) -> str:
-    return split_location(wish.images[0])[0].stem.removeprefix("im_")
+    return name_of(wish.images[0]).removeprefix("im_")
 
 
 def _name_files(wish: Wish) -> Named:
