@@ -208,7 +208,7 @@
   function list() {
     const wanted = inList(), every = volume().objects.length, size = leastSize();
     at("least-size-is").textContent = `${count(size)} voxels`;
-    at("least-probability-is").textContent = `p ${Number(at("least-probability").value).toFixed(2)}`;
+    at("least-probability-is").textContent = Number(at("least-probability").value).toFixed(2);
     const small = volume().objects.filter((one) => one.voxels < size).length;
     const cut = wanted.length > MOST_ROWS ? `; the first ${count(MOST_ROWS)} are listed` : "";
     at("counts").textContent = `${count(wanted.length)} of ${count(every)}${volume().cut ? " largest" : ""}`
