@@ -9,6 +9,7 @@ from typing import Any, Literal, final
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
+from pytorch_lightning.loggers import TensorBoardLogger
 
 from connectomics.config.monitor import CheckpointConfig
 from connectomics.training.bad_steps import SkipBadSteps
@@ -82,6 +83,13 @@ class SaveLast(Checkpoint):
             self.save(trainer, "epoch")
         if (complaint := self._steps.at_the_end(trainer)) is not None:
             raise complaint
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Write down what was logged before any checkpoint that does not log it again."""
+        if isinstance(trainer.logger, TensorBoardLogger):
+            trainer.logger.experiment.flush()
 
     def save(self, trainer: pl.Trainer, moment: Moment) -> None:
         """Write `last.ckpt`, unless it is of this very moment already, or nothing is to be written at all."""
