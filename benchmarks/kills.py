@@ -6,7 +6,7 @@
 `--trainings` counts SIGKILLs, each resumed by `--resume auto`. Every second one hits a process that is writing a file:
 in `torch.save`, before a flush to the disk, before or after a rename. A training that comes to its end must be the
 unbroken one: weights, averages, optimizer, logged numbers, names of files. `--signals` counts SIGTERM and SIGUSR1 to
-processes of their own, from their first moment on, with the time until they have ended. `--tests` counts SIGKILLs in
+processes of their own, half of them while they start, with the time until they have ended. `--tests` counts SIGKILLs in
 test mode, after which the same command must give the same bytes; of files that name the time (JSON) the scores are
 compared, of the page its presence. `--pairs` counts pairs of test commands that start in the same moment, with the same
 or with other settings: what lies there afterwards must be one's own, all of it.
@@ -149,7 +149,8 @@ class Campaign:
             if found := differences(whole_run(runs), self.unbroken):
                 wrong += 1
                 print(f"  {runs.name} DIFFERS: {found[:5]}")
-            shutil.rmtree(runs)
+            if not found:
+                shutil.rmtree(runs)
         print(f"training: {killed} SIGKILLs, {written} of them while a file was written; {ended} trainings came to "
               f"their end, {ended - wrong} of them equal to the unbroken one", flush=True)  # fmt: skip
 
@@ -160,9 +161,13 @@ class Campaign:
             runs = self.folder / f"signalled_{ended}"
             while True:
                 command = [sys.executable, str(ROOT / "scripts" / "main.py"), *self.train(runs)]
-                process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-                if sent < count:
-                    time.sleep(self.rng.uniform(0.3, 6 + self.seconds))
+                process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                if sent < count and sent % 2 == 0:
+                    time.sleep(self.rng.uniform(0.2, 5))
+                elif sent < count:
+                    assert process.stdout is not None
+                    any("parameters on" in line for line in process.stdout)
+                    time.sleep(self.rng.uniform(0, self.seconds))
                 asked = time.monotonic()
                 if sent < count and process.poll() is None:
                     process.send_signal(self.rng.choice([signal.SIGTERM, signal.SIGUSR1]))
