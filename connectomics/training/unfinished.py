@@ -61,7 +61,7 @@ class BeginAgain(pl.Callback):
         """Let the loop of training begin, where only a validation is left to do in it."""
         if owes_validation(checkpoint) and checkpoint["global_step"] >= trainer.max_steps:
             self._lifted_limit = trainer.max_steps
-            trainer.fit_loop.epoch_loop.max_steps = -1
+            trainer.fit_loop.epoch_loop.max_steps = checkpoint["global_step"] + 1
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Let a validation that was broken off come before the next step, however short its epoch was."""
@@ -70,7 +70,8 @@ class BeginAgain(pl.Callback):
             trainer.val_check_batch = loop.batch_progress.current.ready
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Put the end of the training back."""
+        """Count a validation that begins again from nothing, and put the end of the training back."""
+        trainer.fit_loop.epoch_loop.val_loop.batch_progress.total.reset()
         if self._lifted_limit is not None:
             trainer.fit_loop.epoch_loop.max_steps, self._lifted_limit = self._lifted_limit, None
 
