@@ -33,9 +33,17 @@ tensorboard experiment:
 cremi *arguments:
     {{python}} scripts/cremi.py {{arguments}}
 
-# Raw, label, mask and prediction of a tested run in Neuroglancer: just view outputs/rsunet_cremi_synapse_cleft/TIME
-view results:
-    {{python}} scripts/view.py {{results}}
+# A tested run in Neuroglancer: just view outputs/rsunet_cremi_synapse_cleft/TIME; a folder for colleagues: ... --export DIR
+view results *options:
+    {{python}} scripts/view.py {{results}} {{options}}
+
+# Results for Fiji, napari, webKnossos, Neuroglancer: just export RUN/results/*.h5 --as tiff
+export *arguments:
+    {{python}} scripts/export.py {{arguments}}
+
+# Thousands of damaged files of every format: read, or refused in one line?
+damaged *options:
+    {{python}} benchmarks/damaged.py {{options}}
 
 # Lint, check the types and test, as CI does
 check:

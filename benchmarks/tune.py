@@ -25,7 +25,7 @@ from connectomics.geometry import Box
 from connectomics.metrics import LabelPair, score_volume
 from connectomics.metrics.matching import MatchRule
 from connectomics.metrics.sweep.levels import measure_levels
-from connectomics.metrics.sweep.swept_scores import sweep_levels
+from connectomics.metrics.sweep.swept_scores import open_sizes, sweep_levels
 
 THRESHOLDS = [round(0.01 * i, 2) for i in range(1, 100)]
 
@@ -64,7 +64,8 @@ def main() -> None:
         truth = np.load(Path(name) / "truth.npy")
         before, begun, cpu = read_peak_mib(), time.perf_counter(), time.process_time()
         levels = measure_levels(read_parts(probability), shape, THRESHOLDS)
-        swept = sweep_levels(levels, truth, SPACING_NM, THRESHOLDS, args.min_sizes, MatchRule())
+        opened = open_sizes(levels, args.min_sizes)
+        swept = sweep_levels(opened, truth, SPACING_NM, THRESHOLDS, args.min_sizes, MatchRule())
         seconds, used = time.perf_counter() - begun, time.process_time() - cpu
         shares = [f"{(levels >= k).mean():.2%} reach {THRESHOLDS[k - 1]:g}" for k in (1, 50, 99)]
         print(f"{shape}: {truth.mean():.2%} of the voxels annotated; {', '.join(shares)}")

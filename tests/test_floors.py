@@ -31,11 +31,24 @@ MAY_IMPORT: dict[str, set[str]] = {
     "data": GROUND | {"config", "volumes"},
     "inference": GROUND | {"config", "volumes"},
     "reports": SCREEN | {"config", "drawing", "volumes", "metrics", "decoding"},
+    "planning": GROUND | {"volumes"},
     "cremi": GROUND | {"volumes", "alignment"},
     "training": SCREEN | ARRAYS | {"config", "drawing", "volumes", "data", "inference"},
     "runs": SCREEN
     | ARRAYS
-    | {"config", "drawing", "volumes", "phantom", "alignment", "data", "inference", "reports", "cremi", "training"},
+    | {
+        "config",
+        "drawing",
+        "volumes",
+        "phantom",
+        "alignment",
+        "data",
+        "inference",
+        "reports",
+        "cremi",
+        "planning",
+        "training",
+    },
 }
 HEAVY = {"torch", "numpy", "pytorch_lightning", "monai", "h5py", "scipy", "cv2"}
 
@@ -85,8 +98,10 @@ def test_no_two_modules_bear_one_name() -> None:
     assert sorted(name for name in set(names) if names.count(name) > 1) == []
 
 
-ASKS_THE_SETTINGS = {"job.py", "training_job.py", "assemble.py", "cli.py", "demo.py"}
-"""What builds jobs, checks names and reads the command line; `demo.py` fills its volumes into the settings."""
+BUILDS_JOBS, READS_WISHES = {"job.py", "training_job.py", "assemble.py"}, {"cli.py", "interface.py"}
+BUILDS_JOBS, READS_WISHES = {"job.py", "training_job.py", "assemble.py"}, {"cli.py", "interface.py"}
+ASKS_THE_SETTINGS = BUILDS_JOBS | READS_WISHES | {"demo.py", "make_settings.py"}
+"""The last two fill volumes into the settings, and try the settings that are written."""
 
 
 def takes_all_settings(function: ast.FunctionDef) -> bool:

@@ -36,6 +36,9 @@ def learn(bench: Bench, report: Report) -> None:
         with asked_to_stop_after(budget):
             checkpoint, ended = train(job).last_checkpoint, "to its end"
     except TrainingInterrupted as interrupted:
+        if interrupted.checkpoint is None:
+            report({"what": f"training on {what}", "note": "the time was over before a step was complete"})
+            return
         checkpoint, ended = interrupted.checkpoint, "until the time was over"
     report({"what": f"training on {what}", "steps": steps, "s": round(time.perf_counter() - begun, 1), "ended": ended})
     tested = bench.config("test", f"data.test.image=[{seen}]", f"data.test.label=[{truth}]", "data.test.mask=[]",

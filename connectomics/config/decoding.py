@@ -38,17 +38,22 @@ class EvaluationConfig:
     enabled: bool = True
     """Whether results are scored; false for volumes without labels."""
     metrics: list[str] = field(default_factory=lambda: ["cremi_distance", "jaccard"])
-    """Names in `metrics.METRICS`."""
+    """Names in `metrics.METRICS`. `synapse_detection` and `synapse_f1` are counted beside them, whatever they are."""
     report: bool = True
-    """Write `report.html`, a page with the scores, the sections and the mistakes; this needs
-    `inference.save_results`."""
+    """Write `report.html`, a page with the scores, the sections and what became of each synapse; without labels, with
+    what was found. This needs `inference.save_results`, and memory as `synapses` does."""
     synapses: bool = True
     """Write `test_<image>_synapses.csv`, one row per object, also for volumes without labels. This needs
     `inference.save_results`, and holds the labels of a volume in memory, about ten bytes per voxel."""
-    min_iou: float = 0.5
-    """A predicted and an annotated synapse are the same one if their intersection over union is at least this."""
+    instances: bool = True
+    """Write `test_<image>_instances`, the ids of the objects, also for volumes without labels. This needs
+    `inference.save_results`, and memory as `synapses` does."""
+    min_iou: float = 0.3
+    """A synapse that was detected counts as found from this intersection over union on, below it as poorly outlined."""
+    strict_iou: float = 0.5
+    """Intersection over union from which `synapse_f1` and `polarity_f1` match a predicted and an annotated synapse."""
     max_distance_nm: float | None = None
-    """Two synapses are also the same one if their centres lie no farther apart than this, in nm; null goes by overlap
+    """Two synapses also belong together if their centres lie no farther apart than this, in nm; null goes by overlap
     only."""
     connectivity: int = 26
     """Voxels of one synapse share a face (6), an edge (18) or a corner (26)."""

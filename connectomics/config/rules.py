@@ -207,6 +207,7 @@ RULES: tuple[Rule, ...] = (
          lambda v, c: len(v) > 0 and min(v) >= 0 and len(set(v)) == len(v)),
     Rule("evaluation.metrics", "one or more names", lambda v, c: len(v) > 0 and len(set(v)) == len(v)),
     Rule("evaluation.min_iou", "more than 0, at most 1", lambda v, c: 0 < v <= 1),
+    Rule("evaluation.strict_iou", "more than 0, at most 1", lambda v, c: 0 < v <= 1),
     Rule("evaluation.max_distance_nm", "null or at least 0", lambda v, c: v is None or v >= 0),
     Rule("evaluation.connectivity", "6, 18 or 26", lambda v, c: v in (6, 18, 26)),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import cv2
@@ -9,15 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from connectomics.drawing.arrows import place_arrow
+from connectomics.drawing.outcome_styles import RGB, STYLES
 from connectomics.files import write_bytes
 
 Gray = npt.NDArray[np.uint8]
 Color = npt.NDArray[np.uint8]
 
-TRUE_COLOR = (0, 200, 0)
-FALSE_COLOR = (230, 30, 30)
-MISSED_COLOR = (40, 120, 255)
-TURNED_COLOR = (255, 150, 0)
 ARROW_COLOR = (255, 255, 255)
 TINT = 0.3
 """Share of a part's colour in a picture."""
@@ -32,14 +30,34 @@ def to_gray(image: npt.NDArray) -> Gray:
     return (np.clip(image, 0, 1) * 255).round().astype(np.uint8)
 
 
-def outlined(section: Gray, mask: npt.NDArray, color: tuple[int, int, int]) -> Color:
-    """Return a section (Y, X) as RGB (Y, X, 3) with a line of one pixel around each object of `mask`, outside it."""
-    picture = section if section.ndim == 3 else np.repeat(section[..., np.newaxis], 3, axis=-1)
+def outlined(section: Gray, mask: npt.NDArray, color: RGB, dash: Sequence[int] = ()) -> Color:
+    """Return a section (Y, X) as RGB (Y, X, 3) with a line of one pixel around each object of `mask`, outside it.
+
+    Args:
+        section: Grey values, or a picture (Y, X, 3).
+        mask: The objects, not 0.
+        color: That of the line.
+        dash: Lengths of lines and gaps along it, in turn, in pixels; none for an unbroken line.
+    """
+    picture = section.copy() if section.ndim == 3 else np.repeat(section[..., np.newaxis], 3, axis=-1)
     inside = (mask > 0).astype(np.uint8)
     line = cv2.dilate(inside, np.ones((3, 3), np.uint8)) > inside
-    picture = picture.copy()
+    if dash:
+        line &= _dashes(inside, dash)
     picture[line] = color
     return picture
+
+
+def _dashes(inside: npt.NDArray[np.uint8], dash: Sequence[int]) -> npt.NDArray[np.bool_]:
+    """Return where the lines around the objects of a mask (Y, X) are drawn, and are no gaps."""
+    drawn = np.zeros(inside.shape, np.bool_)
+    inked = np.concatenate([np.full(length, i % 2 == 0) for i, length in enumerate(dash)])
+    grown = cv2.dilate(inside, np.ones((3, 3), np.uint8))
+    for contour in cv2.findContours(grown, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)[0]:
+        x, y = contour[:, 0].T
+        on = inked[np.arange(len(x)) % len(inked)]
+        drawn[y[on], x[on]] = True
+    return drawn
 
 
 def heat(probability: npt.NDArray) -> Color:
@@ -48,29 +66,26 @@ def heat(probability: npt.NDArray) -> Color:
     return np.asarray(cv2.cvtColor(colored, cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def compared(section: Gray, predicted: npt.NDArray, truth: npt.NDArray | None, parts: int = 1) -> Color:
-    """Return a section (Y, X) with predicted and annotated objects outlined: found, invented, missed.
+def draw_outcomes(
+    section: Gray, outlines: Iterable[tuple[str, npt.NDArray]], ids: Sequence[npt.NDArray] = (), parts: int = 1
+) -> Color:
+    """Return a section (Y, X) with objects outlined, each in the style of what became of it.
 
-    A predicted object that touches an annotated one is green, another red; an annotated object that no prediction
-    touches is blue. Without annotation all predictions are green. Objects in several parts are tinted in the parts'
-    colours, and an arrow leads from the first to the last; they are orange where most of the touching pixels are of
-    another part.
+    Objects in several parts are tinted in the parts' colours, and an arrow leads from the first part to the last.
 
     Args:
         section: Grey values.
-        predicted: Not 0 where something was found: ids, of which object k of n parts has n (k - 1) + 1 to n k.
-        truth: The same of the annotation.
+        outlines: Words of `outcome_styles.STYLES`, each with the pixels of the objects that are drawn so, bool, (Y, X).
+        ids: What is tinted: ids (Y, X), of which object k of n parts has n (k - 1) + 1 to n k. Not looked at where
+            objects have one part.
         parts: Number of parts that an object may consist of.
     """
-    if truth is None:
-        return outlined(_parted(section, predicted, parts), predicted, TRUE_COLOR)
-    found, invented = _touching(predicted, truth)
-    _, missed = _touching(truth, predicted)
-    picture = _parted(_parted(section, predicted, parts), truth * missed, parts)
-    turned = _turned(found, predicted, truth, parts)
-    for mask, color in ((found & ~turned, TRUE_COLOR), (turned, TURNED_COLOR), (invented, FALSE_COLOR)):
-        picture = outlined(picture, mask, color)
-    return outlined(picture, missed, MISSED_COLOR)
+    picture = np.repeat(section[..., np.newaxis], 3, axis=-1)
+    for own in ids if parts > 1 else ():
+        picture = _parted(picture, own, parts)
+    for word, mask in outlines:
+        picture = outlined(picture, mask, STYLES[word].color, STYLES[word].dash)
+    return picture
 
 
 def _parted(picture: npt.NDArray, ids: npt.NDArray, parts: int) -> npt.NDArray:
@@ -89,27 +104,6 @@ def _parted(picture: npt.NDArray, ids: npt.NDArray, parts: int) -> npt.NDArray:
         if len(line):
             cv2.polylines(picture, [line], isClosed=False, color=ARROW_COLOR, thickness=1, lineType=cv2.LINE_AA)
     return picture
-
-
-def _turned(found: npt.NDArray, predicted: npt.NDArray, truth: npt.NDArray, parts: int) -> npt.NDArray:
-    """Return the objects of a mask (Y, X) most of whose annotated pixels are of another part than predicted."""
-    if parts == 1:
-        return np.zeros_like(found)
-    count, labels = cv2.connectedComponents(found.astype(np.uint8))
-    both = found & (truth > 0)
-    same = both & (predicted % parts == truth % parts)
-    shared, right = (np.bincount(labels[mask], minlength=count) for mask in (both, same))
-    return (2 * right < shared)[labels]
-
-
-def _touching(objects: npt.NDArray, others: npt.NDArray) -> tuple[npt.NDArray, npt.NDArray]:
-    """Split a mask (Y, X) into the objects that touch `others` and those that do not."""
-    count, labels = cv2.connectedComponents((objects > 0).astype(np.uint8))
-    touches = np.zeros(count, bool)
-    touches[np.unique(labels[others > 0])] = True
-    touches[0] = False
-    touching = touches[labels]
-    return touching, (objects > 0) & ~touching
 
 
 def sections_side_by_side(image: npt.NDArray, label: npt.NDArray, probability: npt.NDArray, num_sections: int) -> Color:
@@ -135,7 +129,7 @@ def sections_side_by_side(image: npt.NDArray, label: npt.NDArray, probability: n
 
 def _all_outlined(picture: Color, masks: npt.NDArray) -> Color:
     """Return a picture with a line around the objects of every mask (C, Y, X); the first channel's lie on top."""
-    colors = (TRUE_COLOR,) if len(masks) == 1 else CHANNEL_COLORS
+    colors = (STYLES["annotated"].color,) if len(masks) == 1 else CHANNEL_COLORS
     for channel in reversed(range(len(masks))):
         picture = outlined(picture, masks[channel], colors[channel % len(colors)])
     return picture

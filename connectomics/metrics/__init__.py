@@ -3,7 +3,7 @@
 from connectomics.metrics.label_pair import LabelPair
 from connectomics.metrics.metric import Metric
 from connectomics.metrics.pair import GridError, MaskPair, UndefinedError
-from connectomics.metrics.table import METRICS, mean_over_volumes, score_volume
+from connectomics.metrics.table import METRICS, mean_over_volumes, score_volume, with_counts
 
 __all__ = [
     "METRICS",
@@ -14,4 +14,5 @@ __all__ = [
     "UndefinedError",
     "mean_over_volumes",
     "score_volume",
+    "with_counts",
 ]

@@ -17,7 +17,7 @@ class Synapse:
     """One connected component."""
 
     id: int
-    """Id of the component in the labelled mask, from 1."""
+    """Id of the component in the labelled mask, from 1; of a synapse with sides, its number."""
     voxels: int
     """Size of the component, in voxels."""
     centroid_nm: Spacing
@@ -32,11 +32,13 @@ class Components:
         shared: For each section, the indices (ids less 1) of the voxels that another mask holds too, in raveled order.
         voxels: Size of component `i + 1`, int64, (N,).
         centroids_nm: Centre of mass of each component along (z, y, x), float64, (N, 3).
+        numbers: What people call each component: `i + 1`, or the number of a synapse with sides, (N,).
     """
 
     shared: tuple[NDArray[np.unsignedinteger], ...]
     voxels: NDArray[np.int64]
     centroids_nm: NDArray[np.float64]
+    numbers: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.voxels)
@@ -44,12 +46,15 @@ class Components:
     def synapse(self, index: int) -> Synapse:
         """Return component `index + 1`."""
         z, y, x = self.centroids_nm[index].tolist()
-        return Synapse(index + 1, int(self.voxels[index]), (z, y, x))
+        return Synapse(int(self.numbers[index]), int(self.voxels[index]), (z, y, x))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PairComponents:
-    """The components of a prediction and of an annotation."""
+    """The components of a prediction and of an annotation, or their synapses with sides.
+
+    In the two volumes, component `i + 1` has the id `i + 1` whatever its number is.
+    """
 
     predicted: Components
     truth: Components
@@ -82,7 +87,13 @@ def label_mask(mask: Mask, connectivity: Connectivity = 26) -> tuple[NDArray[np.
     return ids.astype(np.min_scalar_type(number), copy=False), number
 
 
-def measure_components(ids: NDArray[np.unsignedinteger], number: int, other: Mask, spacing_nm: Spacing) -> Components:
+def measure_components(
+    ids: NDArray[np.unsignedinteger],
+    number: int,
+    other: Mask,
+    spacing_nm: Spacing,
+    numbers: NDArray[np.int64] | None = None,
+) -> Components:
     """Measure components that are labelled already.
 
     Args:
@@ -90,6 +101,7 @@ def measure_components(ids: NDArray[np.unsignedinteger], number: int, other: Mas
         number: How many there are; their ids are 1 to `number`, and each has a voxel.
         other: The mask that they will be matched with, same shape.
         spacing_nm: Voxel size along (z, y, x), in nanometres.
+        numbers: What they are called; their ids when None.
     """
     voxels = np.zeros(number + 1, np.int64)
     sums = np.zeros((3, number + 1))  # of the voxels' positions along (z, y, x)
@@ -103,4 +115,5 @@ def measure_components(ids: NDArray[np.unsignedinteger], number: int, other: Mas
         sums[1] += np.bincount(owners, weights=rows, minlength=number + 1)
         sums[2] += np.bincount(owners, weights=columns, minlength=number + 1)
     shared = tuple(section[(section > 0) & o] - 1 for section, o in zip(ids, other, strict=True))
-    return Components(shared, voxels[1:], (sums[:, 1:] / voxels[1:]).T * np.asarray(spacing_nm))
+    centroids = (sums[:, 1:] / voxels[1:]).T * np.asarray(spacing_nm)
+    return Components(shared, voxels[1:], centroids, np.arange(1, number + 1) if numbers is None else numbers)

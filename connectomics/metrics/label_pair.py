@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from connectomics.geometry import Spacing
-from connectomics.metrics.pair import Mask, MaskPair, keep_annotated, require_same_shape
+from connectomics.metrics.pair import Mask, MaskPair, on_one_grid
 
 Labels = NDArray[np.unsignedinteger] | Mask
 """Ids, 0 (or False) for the background, (Z, Y, X)."""
@@ -26,6 +27,9 @@ class LabelPair:
         truth: Ids of what was annotated, the same.
         spacing_nm: Voxel size along (z, y, x), in nanometres.
         annotated: Voxels that count, bool, same shape; None when all of them do.
+        sided: Whether the ids 2k - 1 and 2k are the two sides of synapse k; otherwise an object is a component of what
+            is not 0.
+        labelled: What was found out about sides, once it was asked for: see `polarity.pair_sides`.
 
     Raises:
         GridError: If the shapes differ (it is a ValueError and a VolumeError).
@@ -36,16 +40,13 @@ class LabelPair:
     truth: Labels
     spacing_nm: Spacing
     annotated: Mask | None = None
+    sided: bool = False
+    labelled: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
-        labels = {"predicted": self.predicted, "truth": self.truth}
-        for name, ids in labels.items():
-            if ids.dtype.kind not in "bu" or ids.ndim != 3:
-                raise ValueError(f"{name} is {ids.dtype} of shape {ids.shape}; ids are unsigned, (Z, Y, X)")
-        require_same_shape(labels)
-        if self.annotated is not None:
-            object.__setattr__(self, "predicted", keep_annotated(self.predicted, self.annotated))
-            object.__setattr__(self, "truth", keep_annotated(self.truth, self.annotated))
+        predicted, truth = on_one_grid(self.predicted, self.truth, self.annotated, "bu", "ids are unsigned")
+        object.__setattr__(self, "predicted", predicted)
+        object.__setattr__(self, "truth", truth)
 
     @cached_property
     def masks(self) -> MaskPair:

@@ -22,11 +22,17 @@ class Metric:
     where no number exists."""
     lower_is_better: bool
     """Whether a low score is a good one, as with a distance."""
+    title: str = ""
+    """What a page calls the score; its name when empty."""
+    meaning: str = ""
+    """What it tells, in plain words: the middle of a sentence, for pages."""
     unit: str = ""
     """Unit of the score, such as "nm"; empty for a share."""
     parts: Mapping[str, str] = field(default_factory=dict)
     """For a score of several numbers: the ones that tables show, with their titles. The first one represents the score
-    where a single number is wanted. Empty for a score that is one number."""
+    where a single number is wanted, unless `decides` names another. Empty for a score that is one number."""
+    decides: str = ""
+    """Which of the parts tuning goes by, if not the first."""
     curves: tuple[str, ...] = ()
     """Parts that tuning writes, under their own names, and draws beside the score."""
     figure: str = ""
@@ -38,7 +44,7 @@ class Metric:
 
     def number(self, score: Score | None) -> float | None:
         """Return the one number that stands for a score; None where it is undefined."""
-        return score[next(iter(self.parts))] if isinstance(score, dict) else score
+        return score[self._deciding] if isinstance(score, dict) else score
 
     def columns(self, name: str) -> dict[str | None, str]:
         """Return the parts that a table shows, with their titles; a score that is one number has the part None."""
@@ -46,6 +52,19 @@ class Metric:
 
     def lines(self, name: str) -> dict[str, str]:
         """Return the names under which tuning writes the score and its curves, with the titles of their lines."""
-        titles = iter(self.parts.values())
-        own = {name: next(titles, name)}
-        return own | {part: self.parts[part] for part in self.curves}
+        deciding = self.parts[self._deciding] if self.parts else self.title or name
+        return {name: deciding} | {part: self.parts[part] for part in self.curves}
+
+    @property
+    def direction(self) -> str:
+        """Which way is better, in a word."""
+        return "lower" if self.lower_is_better else "higher"
+
+    def described(self, name: str) -> str:
+        """Return what the score is called, its unit, and which way is better."""
+        unit = f", {self.unit}" if self.unit else ""
+        return f"{self.title or name}{unit}; {self.direction} is better"
+
+    @property
+    def _deciding(self) -> str:
+        return self.decides or next(iter(self.parts))

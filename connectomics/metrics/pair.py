@@ -53,16 +53,9 @@ class MaskPair:
     labelled: dict[int, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
-        masks = {"predicted": self.predicted, "truth": self.truth}
-        if self.annotated is not None:
-            masks["annotated"] = self.annotated
-        for name, mask in masks.items():
-            if mask.dtype != np.bool_ or mask.ndim != 3:
-                raise ValueError(f"{name} is {mask.dtype} of shape {mask.shape}; a mask is bool, (Z, Y, X)")
-        require_same_shape(masks)
-        if self.annotated is not None:
-            object.__setattr__(self, "predicted", keep_annotated(self.predicted, self.annotated))
-            object.__setattr__(self, "truth", keep_annotated(self.truth, self.annotated))
+        predicted, truth = on_one_grid(self.predicted, self.truth, self.annotated, "b", "a mask is bool")
+        object.__setattr__(self, "predicted", predicted)
+        object.__setattr__(self, "truth", truth)
 
     def require_predicted(self) -> None:
         """Raise UndefinedError if no voxel is predicted."""
@@ -84,6 +77,35 @@ class MaskPair:
         if self.annotated is None:
             return ""
         return " outside the excluded ones" if self.annotated.any() else ": every voxel is excluded"
+
+
+def on_one_grid(
+    predicted: NDArray, truth: NDArray, annotated: Mask | None, kinds: str, meant: str
+) -> tuple[NDArray, NDArray]:
+    """Return what was predicted and annotated (Z, Y, X) without the excluded voxels, where both can be compared.
+
+    Args:
+        predicted: A mask or ids.
+        truth: The same.
+        annotated: Voxels that count, bool; None when all of them do.
+        kinds: The kinds of types that are allowed, as letters of NumPy: "b" bool, "u" unsigned.
+        meant: What they should have been, for the message.
+
+    Raises:
+        GridError: If the shapes differ.
+        ValueError: If one is of another type, or not of three axes.
+    """
+    arrays = {"predicted": predicted, "truth": truth}
+    for name, array in arrays.items():
+        if array.dtype.kind not in kinds or array.ndim != 3:
+            raise ValueError(f"{name} is {array.dtype} of shape {array.shape}; {meant}, (Z, Y, X)")
+    if annotated is None:
+        require_same_shape(arrays)
+        return predicted, truth
+    if annotated.dtype != np.bool_:
+        raise ValueError(f"annotated is {annotated.dtype}; a mask is bool")
+    require_same_shape({**arrays, "annotated": annotated})
+    return keep_annotated(predicted, annotated), keep_annotated(truth, annotated)
 
 
 def require_same_shape(arrays: Mapping[str, NDArray]) -> None:

@@ -7,7 +7,7 @@ own; its numbers stand for themselves and claim parity with nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectomics.geometry import Spacing
-from connectomics.metrics.components import Synapse, measure_components
-from connectomics.metrics.label_pair import Labels
+from connectomics.metrics.components import Components, PairComponents, measure_components
+from connectomics.metrics.label_pair import LabelPair, Labels
 from connectomics.metrics.matching import MatchRule, SynapseDetection, match_components
+from connectomics.metrics.pair import Mask
 
 Ids = Labels
 """Ids 2k - 1 and 2k for the pre- and post-synaptic side of synapse k, 0 elsewhere, (Z, Y, X)."""
@@ -79,23 +80,61 @@ def detect_polarity(
         spacing_nm: Voxel size along (z, y, x), in nanometres.
         rule: Which synapses may be matched; its `connectivity` does not matter here. The default rule when None.
     """
+    return detect_sided(compare_synapses(predicted, truth, spacing_nm), rule or MatchRule())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SidedPair:
+    """The synapses of a prediction and of an annotation, and the sides of each; indices count from 0."""
+
+    both: PairComponents
+    """Whole synapses; what they are called is their number k."""
+    _predicted_sizes: NDArray[np.int64]
+    _truth_sizes: NDArray[np.int64]
+    _shared: _SharedSides
+
+    def compare(self, predicted: int, truth: int) -> MatchedSides:
+        """Tell how well the sides of a predicted synapse agree with those of an annotated one."""
+        shared = self._shared.of(predicted, truth)
+        return _compare(shared, self._predicted_sizes[predicted], self._truth_sizes[truth])
+
+
+def pair_sides(pair: LabelPair) -> SidedPair:
+    """Return the synapses of a pair of ids of sides, measured when first asked for, and kept with the pair."""
+    if "sides" not in pair.labelled:
+        pair.labelled["sides"] = compare_synapses(pair.predicted, pair.truth, pair.spacing_nm)
+    return pair.labelled["sides"]
+
+
+def compare_synapses(predicted: Ids, truth: Ids, spacing_nm: Spacing) -> SidedPair:
+    """Find the synapses of predicted and annotated ids (Z, Y, X), and count what their sides share."""
     found, annotated = _Synapses.of(predicted), _Synapses.of(truth)
-    detection = match_components(
-        measure_components(found.indices, len(found.numbers), truth != 0, spacing_nm),
-        measure_components(annotated.indices, len(annotated.numbers), predicted != 0, spacing_nm),
-        rule or MatchRule(),
+    both = PairComponents(
+        found.measure(truth != 0, spacing_nm),
+        annotated.measure(predicted != 0, spacing_nm),
+        found.indices,
+        annotated.indices,
     )
     shared = _SharedSides.count(predicted, truth, found, annotated)
-    pairs = [(match.predicted.id - 1, match.annotated.id - 1) for match in detection.matched]
-    sides = tuple(_compare(shared.of(p, t), found.sizes[p], annotated.sizes[t]) for p, t in pairs)
-    return PolarityDetection(_renamed(detection, found, annotated), sides)
+    return SidedPair(both, found.sizes, annotated.sizes, shared)
+
+
+def detect_sided(sided: SidedPair, rule: MatchRule) -> PolarityDetection:
+    """Match synapses one to one, as `detect_polarity` does, that were measured already."""
+    detection = match_components(sided.both.predicted, sided.both.truth, rule)
+    predicted, truth = sided.both.predicted.numbers, sided.both.truth.numbers
+    pairs = (
+        (int(np.searchsorted(predicted, match.predicted.id)), int(np.searchsorted(truth, match.annotated.id)))
+        for match in detection.matched
+    )
+    return PolarityDetection(detection, tuple(sided.compare(p, t) for p, t in pairs))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Synapses:
     """The synapses of a volume, counted from 0 whatever their numbers are."""
 
-    numbers: NDArray[np.uint64]
+    numbers: NDArray[np.int64]
     """Numbers k of the synapses, ascending, (N,)."""
     indices: NDArray[np.uint32]
     """For each voxel, the index of its synapse plus 1, and 0 where there is none, (Z, Y, X)."""
@@ -111,7 +150,11 @@ class _Synapses:
         indices = np.zeros(ids.shape, np.uint32)
         indices.reshape(-1)[places] = index + 1
         sizes = np.bincount(2 * index + _is_post(given), minlength=2 * len(numbers))
-        return cls(numbers, indices, sizes.reshape(-1, 2))
+        return cls(numbers.astype(np.int64), indices, sizes.reshape(-1, 2))
+
+    def measure(self, other: Mask, spacing_nm: Spacing) -> Components:
+        """Measure the synapses beside another mask (Z, Y, X)."""
+        return measure_components(self.indices, len(self.numbers), other, spacing_nm, self.numbers)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -138,6 +181,8 @@ class _SharedSides:
         """Return the shared voxels of two synapses: row 0 is of the predicted pre side, column 0 of the annotated."""
         sides = np.arange(2)
         wanted = (2 * predicted + sides)[:, np.newaxis] * self.width + 2 * annotated + sides
+        if not len(self.keys):
+            return np.zeros((2, 2), np.int64)
         at = np.searchsorted(self.keys, wanted).clip(max=len(self.keys) - 1)
         return np.where(self.keys[at] == wanted, self.counts[at], 0)
 
@@ -150,22 +195,6 @@ def _compare(shared: NDArray[np.int64], predicted: NDArray[np.int64], annotated:
     )
     right = all(shared[side, side] > shared[1 - side, side] for side in range(2) if annotated[side])
     return MatchedSides(pre, post, right)
-
-
-def _renamed(detection: SynapseDetection, found: _Synapses, annotated: _Synapses) -> SynapseDetection:
-    """Return a detection with the synapses' own numbers instead of indices."""
-
-    def named(synapse: Synapse, of: _Synapses) -> Synapse:
-        return replace(synapse, id=int(of.numbers[synapse.id - 1]))
-
-    return SynapseDetection(
-        tuple(
-            replace(match, predicted=named(match.predicted, found), annotated=named(match.annotated, annotated))
-            for match in detection.matched
-        ),
-        tuple(named(synapse, annotated) for synapse in detection.missed),
-        tuple(named(synapse, found) for synapse in detection.invented),
-    )
 
 
 def _is_post(ids: Ids) -> NDArray[np.int64]:

@@ -8,13 +8,13 @@ from typing import Any
 
 from connectomics.lookup import pick
 from connectomics.metrics.cleft_distance import measure_cleft_distance
+from connectomics.metrics.judged import synapse_detection, synapse_f1
 from connectomics.metrics.label_pair import LabelPair
-from connectomics.metrics.matching import MatchRule, synapse_f1
+from connectomics.metrics.matching import MatchRule
 from connectomics.metrics.metric import Metric, Score
-from connectomics.metrics.outcomes import synapse_detection
 from connectomics.metrics.overlap import dice, jaccard, precision, recall
 from connectomics.metrics.pair import MaskPair, UndefinedError
-from connectomics.metrics.polarity import detect_polarity
+from connectomics.metrics.polarity import detect_sided, pair_sides
 
 
 def of_masks(score: Callable[[MaskPair], Score]) -> Callable[[LabelPair, MatchRule], Score]:
@@ -38,37 +38,82 @@ def polarity_f1(pair: LabelPair, rule: MatchRule) -> dict[str, Any]:
         UndefinedError: If nothing is predicted and nothing annotated.
     """
     pair.masks.require_either()
-    return detect_polarity(pair.predicted, pair.truth, pair.spacing_nm, rule).to_json()
+    return detect_sided(pair_sides(pair), rule).to_json()
 
 
 METRICS: Mapping[str, Metric] = {
     "cremi_distance": Metric(
         of_masks(cremi_distance),
         lower_is_better=True,
+        title="CREMI distance",
         unit="nm",
         parts={"score": "CREMI (nm)", "adgt": "ADGT (nm)", "adf": "ADF (nm)"},
         curves=("adgt", "adf"),
         swept=True,
+        meaning="how far the outlines lie apart, the mean of ADGT (from predicted to annotated voxels: grows with what "
+        "is invented) and ADF (from annotated to predicted ones: grows with what is missed)",
     ),
-    "jaccard": Metric(of_masks(jaccard), lower_is_better=False, figure="overlap", swept=True),
-    "dice": Metric(of_masks(dice), lower_is_better=False, swept=True),
-    "precision": Metric(of_masks(precision), lower_is_better=False, figure="overlap", swept=True),
-    "recall": Metric(of_masks(recall), lower_is_better=False, figure="overlap", swept=True),
-    "synapse_detection": Metric(
-        lambda pair, rule: synapse_detection(pair.masks, rule),
+    "jaccard": Metric(
+        of_masks(jaccard),
         lower_is_better=False,
+        title="Jaccard index",
+        figure="overlap",
+        swept=True,
+        meaning="of the voxels that are predicted or annotated, the share that is both",
+    ),
+    "dice": Metric(
+        of_masks(dice),
+        lower_is_better=False,
+        title="Dice coefficient",
+        swept=True,
+        meaning="twice the voxels that are predicted and annotated, over the predicted and the annotated ones",
+    ),
+    "precision": Metric(
+        of_masks(precision),
+        lower_is_better=False,
+        title="voxel precision",
+        figure="overlap",
+        swept=True,
+        meaning="the share of the predicted voxels that are annotated",
+    ),
+    "recall": Metric(
+        of_masks(recall),
+        lower_is_better=False,
+        title="voxel recall",
+        figure="overlap",
+        swept=True,
+        meaning="the share of the annotated voxels that are predicted",
+    ),
+    "synapse_detection": Metric(
+        synapse_detection,
+        lower_is_better=False,
+        title="synapse detection, one-to-one F1",
         parts={
             "f1": "detection F1",
-            "precision": "precision",
-            "recall": "recall",
-            "merged": "merged",
-            "split": "split",
+            "precision": "detection precision",
+            "recall": "detection recall",
+            "one_to_one_f1": "one-to-one F1",
         },
+        decides="one_to_one_f1",
+        figure="objects",
+        swept=True,
+        meaning="whether synapses were noticed: precision is the share of the predicted objects that lie on an "
+        "annotated synapse, recall the share of the annotated ones on which something lies, F1 combines both; in the "
+        "one-to-one F1 every object counts once, so that mergers and pieces lower it",
     ),
-    "synapse_f1": Metric(lambda pair, rule: synapse_f1(pair.masks, rule), lower_is_better=False, swept=True),
+    "synapse_f1": Metric(
+        synapse_f1,
+        lower_is_better=False,
+        title="strict synapse F1",
+        figure="objects",
+        swept=True,
+        meaning="the same, strictly: one predicted object for one annotated synapse, at least half alike in outline "
+        "(evaluation.strict_iou)",
+    ),
     "polarity_f1": Metric(
         polarity_f1,
         lower_is_better=False,
+        title="F1 of synapses with two sides",
         parts={
             "f1": "F1",
             "precision": "precision",
@@ -78,9 +123,21 @@ METRICS: Mapping[str, Metric] = {
             "post_iou": "post IoU",
         },
         needs_sides=True,
+        meaning="synapses matched one to one as strictly, by the union of their sides; the share of the matched ones "
+        "whose sides are the right way round, and how alike the sides are",
     ),
 }
 """`evaluation.metrics` and `decoding.tuning.metric` to the metric."""
+
+
+ALWAYS_COUNTED = ("synapse_detection", "synapse_f1")
+"""Metrics that are counted beside `evaluation.metrics`, whatever these are: how many synapses there are, and how many
+were found, is what people ask first."""
+
+
+def with_counts(names: Iterable[str]) -> list[str]:
+    """Return the names of metrics with those that are always counted, each once."""
+    return list(dict.fromkeys([*names, *ALWAYS_COUNTED]))
 
 
 def score_volume(

@@ -1,22 +1,126 @@
-"""Curves over the threshold as inline SVG; the colours are those of the page's style sheet."""
+"""Curves over the threshold: what a chart shows, and where that lies in its picture; `charts.html` draws it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from html import escape
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
+from math import ceil, floor, log10
+from typing import Any, ClassVar, final
 
 from connectomics.reports.thresholds import Curves
 
-WIDTH, HEIGHT = 520, 300
-LEFT, RIGHT, TOP, BOTTOM = 52, 96, 14, 42
-TICKS = 5
-LABEL_PX = 15
-"""Least distance between two labels, in pixels."""
+MOST_TICKS = 6
+"""How many steps an axis has at most."""
+
+STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
+"""Steps between ticks that people count in, times a power of ten."""
+
+ROOM = 5.0
+"""A chart in which lower is better reaches to this many times the best of its first line; what is beyond is bad."""
 
 
-def draw_curves(title: str, curves: Curves, used: float | None = None) -> str:
-    """Return figures of all scores over the threshold: the shares in one figure, every other score in its own.
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One score over the threshold."""
+
+    title: str
+    values: Mapping[float, float | None]
+    """Score by threshold; None where it is undefined."""
+    series: int
+    """Which colour and dashes it has, from 0."""
+    min_size: int | None = None
+    """The minimum size that it was measured with, where a chart holds several; it shows one of them at a time."""
+
+    def at(self, threshold: float | None) -> float | None:
+        """Return the score at a threshold; None where there is none."""
+        return None if threshold is None else self.values.get(threshold)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """Some scores over the threshold, in one picture."""
+
+    WIDTH: ClassVar[int] = 520
+    HEIGHT: ClassVar[int] = 300
+    LEFT: ClassVar[int] = 64
+    RIGHT: ClassVar[int] = 14
+    TOP: ClassVar[int] = 12
+    BOTTOM: ClassVar[int] = 44
+
+    title: str
+    """What the numbers are of."""
+    axis: str
+    """What the vertical axis counts: its unit, and which way is better."""
+    lines: Sequence[Line]
+    used: float | None = None
+    """The threshold that is used; it is marked on every line."""
+    min_size: int | None = None
+    """Which lines are shown at first."""
+    lower_is_better: bool = False
+
+    @property
+    def shown(self) -> list[Line]:
+        """The lines that are shown at first."""
+        return [line for line in self.lines if line.min_size in (None, self.min_size)]
+
+    @property
+    def thresholds(self) -> list[float]:
+        """All thresholds, ascending."""
+        return sorted({threshold for line in self.lines for threshold in line.values})
+
+    @property
+    def ticks(self) -> list[float]:
+        """The ticks of the vertical axis, from 0 to its end."""
+        values = _known(self.lines)
+        if max(values, default=0.0) <= 1:
+            return round_ticks(1.0)
+        main = [value for value in _known(line for line in self.lines if line.series == 0) if value > 0]
+        if self.lower_is_better and main:
+            return round_ticks(min(max(values), ROOM * min(main)))
+        return round_ticks(max(values))
+
+    @property
+    def top(self) -> float:
+        """The end of the vertical axis."""
+        return self.ticks[-1]
+
+    @property
+    def cut(self) -> bool:
+        """Whether a line leaves the chart."""
+        return max(_known(self.lines), default=0.0) > self.top
+
+    def x(self, threshold: float) -> float:
+        """Return where a threshold lies."""
+        return round(self.LEFT + threshold * (self.WIDTH - self.LEFT - self.RIGHT), 1)
+
+    def y(self, value: float) -> float:
+        """Return where a score lies; one beyond the top is a little above it."""
+        inside = min(value / self.top, 1.02)
+        return round(self.HEIGHT - self.BOTTOM - inside * (self.HEIGHT - self.TOP - self.BOTTOM), 1)
+
+    def path(self, line: Line) -> str:
+        """Return the `d` of an SVG path, with a gap where the score is undefined."""
+        points = sorted(line.values.items())
+        runs = [
+            [(t, v) for t, v in run if v is not None]
+            for known, run in groupby(points, lambda p: p[1] is not None)
+            if known
+        ]
+        return "".join("M" + "L".join(f"{self.x(t)} {self.y(v)}" for t, v in run) for run in runs)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what a script needs to move along the lines: the scores by the order of `thresholds`."""
+        lines = [
+            {"size": line.min_size, "values": [line.values.get(threshold) for threshold in self.thresholds]}
+            for line in self.lines
+        ]
+        return {"top": self.top, "lines": lines}
+
+
+def draw_curves(title: str, curves: Curves, used: float | None = None) -> list[Chart]:
+    """Return charts of all scores over the threshold: the shares in one chart, every other score in its own.
 
     Args:
         title: What the numbers are of.
@@ -24,101 +128,27 @@ def draw_curves(title: str, curves: Curves, used: float | None = None) -> str:
         used: The threshold that was used, marked with a line.
     """
     names = list(dict.fromkeys(name for numbers in curves.values() for name in numbers))
-    shares = [name for name in names if all(0 <= value <= 1 for value in _values(curves, name))]
+    lines = {name: Line(name, {t: numbers.get(name) for t, numbers in curves.items()}, 0) for name in names}
+    shares = [name for name in names if max(_known([lines[name]]), default=0.0) <= 1]
     groups = [shares] * bool(shares) + [[name] for name in names if name not in shares]
-    return "\n".join(_figure(title, curves, group, used) for group in groups)
-
-
-def draw_group(title: str, curves: Curves, names: Sequence[str], used: float | None = None) -> str:
-    """Return one figure of some scores over the threshold; arguments are those of `draw_curves`."""
-    return _figure(title, curves, names, used)
-
-
-def _values(curves: Curves, name: str) -> list[float]:
-    return [value for numbers in curves.values() if (value := numbers.get(name)) is not None]
-
-
-def _figure(title: str, curves: Curves, names: Sequence[str], used: float | None) -> str:
-    caption = escape(f"{title}: {', '.join(names)} over the threshold")
-    return (
-        f'<figure class="chart"><figcaption>{caption}</figcaption>'
-        f"{_picture(curves, names, used)}{_numbers(curves, names)}</figure>"
-    )
-
-
-def _picture(curves: Curves, names: Sequence[str], used: float | None) -> str:
-    values = [value for name in names for value in _values(curves, name)]
-    top = 1.0 if all(value <= 1 for value in values) else 1.05 * max(values)
-    spoken = escape(f"{', '.join(names)} over the threshold; the numbers are in the table below")
-    parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{spoken}">', *_axes(top)]
-    if used is not None:
-        x = _x(used)
-        parts.append(f'<line class="used" x1="{x}" x2="{x}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>')
-        parts.append(f'<text class="used" x="{x + 4}" y="{TOP + 10}">used: {used:g}</text>')
-    for series, name in enumerate(names):
-        points = [(t, numbers.get(name)) for t, numbers in sorted(curves.items())]
-        parts += [f'<path class="series s{series % 3}" d="{d}"/>' for d in _lines(points, top)]
-    parts += _labels(curves, names, top)
-    return "".join([*parts, "</svg>"])
-
-
-def _axes(top: float) -> list[str]:
-    bottom, right = HEIGHT - BOTTOM, WIDTH - RIGHT
-    parts = []
-    for i in range(TICKS + 1):
-        share = i / TICKS
-        x, y = _x(share), _y(share * top, top)
-        parts.append(f'<line class="grid" x1="{LEFT}" x2="{right}" y1="{y}" y2="{y}"/>')
-        parts.append(
-            f'<text x="{LEFT - 8}" y="{y + 4}" text-anchor="end">{share * top:{".3g" if top < 1000 else ".0f"}}</text>'
-        )
-        parts.append(f'<text x="{x}" y="{bottom + 18}" text-anchor="middle">{share:.1f}</text>')
-    middle = (LEFT + right) / 2
-    return [*parts, f'<text x="{middle}" y="{HEIGHT - 6}" text-anchor="middle">threshold of the probability</text>']
-
-
-def _lines(points: list[tuple[float, float | None]], top: float) -> list[str]:
-    """Return the paths of a line that breaks where a value is undefined."""
-    runs = [
-        [(t, v) for t, v in run if v is not None] for known, run in groupby(points, lambda p: p[1] is not None) if known
+    return [
+        Chart(title, "share" if group is shares else group[0], lines_of(lines[name] for name in group), used)
+        for group in groups
     ]
-    return ["M" + "L".join(f"{_x(t)} {_y(v, top)}" for t, v in run) for run in runs]
 
 
-def _labels(curves: Curves, names: Sequence[str], top: float) -> list[str]:
-    """Return the names of the lines, right of their ends and clear of one another."""
-    ends = sorted(
-        (_y(values[-1], top), series, name) for series, name in enumerate(names) if (values := _values(curves, name))
-    )
-    lowest = HEIGHT - BOTTOM - LABEL_PX * (len(ends) - 1)  # of the first label, so that all have room
-    parts, last = [], float("-inf")
-    for i, (y, series, name) in enumerate(ends):
-        last = max(last + LABEL_PX, min(y, lowest + i * LABEL_PX))
-        parts.append(f'<path class="series s{series % 3}" d="M{WIDTH - RIGHT + 4} {last}h18"/>')
-        parts.append(f'<text x="{WIDTH - RIGHT + 26}" y="{last + 4}">{escape(name)}</text>')
-    return parts
+def lines_of(lines: Iterable[Line]) -> list[Line]:
+    """Return lines with a colour each."""
+    return [Line(line.title, line.values, series, line.min_size) for series, line in enumerate(lines)]
 
 
-def _numbers(curves: Curves, names: Sequence[str]) -> str:
-    head = "".join(f"<th scope=col>{escape(name)}</th>" for name in names)
-    cells = {
-        threshold: "".join(f"<td>{_written(numbers.get(name))}</td>" for name in names)
-        for threshold, numbers in sorted(curves.items())
-    }
-    rows = (f"<tr><th scope=row>{threshold:g}</th>{row}</tr>" for threshold, row in cells.items())
-    return (
-        "<details><summary>the numbers</summary><table><thead><tr><th scope=col>threshold</th>"
-        f"{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></details>"
-    )
+def round_ticks(top: float) -> list[float]:
+    """Return round numbers from 0 to at least `top`, which is more than 0, in at most `MOST_TICKS` steps."""
+    power = 10.0 ** floor(log10(top / MOST_TICKS))
+    step = next(one * power for one in STEPS if ceil(round(top / (one * power), 9)) <= MOST_TICKS)
+    digits = max(0, 1 - floor(log10(step)))
+    return [round(i * step, digits) for i in range(ceil(round(top / step, 9)) + 1)]
 
 
-def _written(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.4g}"
-
-
-def _x(threshold: float) -> float:
-    return round(LEFT + threshold * (WIDTH - LEFT - RIGHT), 1)
-
-
-def _y(value: float, top: float) -> float:
-    return round(HEIGHT - BOTTOM - value / top * (HEIGHT - TOP - BOTTOM), 1)
+def _known(lines: Iterable[Line]) -> list[float]:
+    return [value for line in lines for value in line.values.values() if value is not None]

@@ -1,4 +1,4 @@
-"""What was found, one object per row: its place, size and probability, and whether it is annotated."""
+"""What was found, one object per row: its place, size and probability, and what became of it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,49 @@ from connectomics.decoding import Decoder
 from connectomics.files import write_whole
 from connectomics.geometry import Spacing
 from connectomics.lookup import pick
-from connectomics.metrics import MaskPair
-from connectomics.metrics.components import pair_components
+from connectomics.metrics.components import Components
 from connectomics.metrics.distance import TargetDistances
-from connectomics.metrics.matching import match_components
-from connectomics.reports.found import Found, Row, position, position_columns
+from connectomics.reports.columns import (
+    BORDER,
+    OUTCOME_COLUMNS,
+    VOLUME,
+    VOXELS,
+    Column,
+    names_of,
+    outcome_cells,
+    position,
+    position_columns,
+    volume_um3,
+)
+from connectomics.reports.found import Found, Row
 from connectomics.reports.side_table import SIDE_COLUMNS, list_sides, remark_one_sided
+
+PLACE_COLUMNS = (
+    VOXELS,
+    VOLUME,
+    *position_columns("centroid", "centre of mass"),
+    *position_columns("first", "first voxel of the box around it", digits=""),
+    *position_columns("last", "last voxel of the box around it", digits=""),
+    BORDER,
+)
+
+CLEFT_COLUMNS = (
+    Column("id", "id in test_<image>_instances, in annotated.csv and on the page", "whole"),
+    *PLACE_COLUMNS,
+    Column("mean_probability", "mean over its voxels", "number", ".3f"),
+    Column("max_probability", "largest of its voxels", "number", ".3f"),
+    *OUTCOME_COLUMNS,
+    Column("nearest_annotated_nm", "how far the nearest annotated voxel is from its nearest voxel, in nm: 0 where they "
+           "overlap; empty where nothing is annotated", "number", ".1f"),
+)  # fmt: skip
+
+ANNOTATED_COLUMNS = (
+    Column("id", "id on the page and in annotated_ids of synapses.csv: components are counted from 1, synapses with "
+           "sides have their own number", "whole"),
+    *PLACE_COLUMNS,
+    Column("outcome", "what became of it: found, poorly outlined, merged, split or missed", "text"),
+    Column("predicted_ids", "ids of the predicted objects on it, in synapses.csv", "text"),
+)  # fmt: skip
 
 
 def list_clefts(found: Found) -> list[Row]:
@@ -30,39 +67,36 @@ def list_clefts(found: Found) -> list[Row]:
     its first and its last voxel. The distance to the nearest annotated cleft is that of the two nearest voxels, 0
     where they overlap.
     """
-    mask = found.labels != 0
-    pair = MaskPair(mask, np.zeros_like(mask), found.spacing_nm) if found.pair is None else found.pair.masks
-    both = pair_components(pair, found.rule.connectivity)
-    ids, components, number, truth = both.predicted_ids, both.predicted, len(both.predicted), pair.truth
-    matched = {m.predicted.id: m.iou for m in match_components(components, both.truth, found.rule).matched}
-    nearest = _nearest_nm(ids, number, truth, found.spacing_nm)
-    first, last = _boxes(ids, number)
+    both = found.judged.both
+    ids, number = both.predicted_ids, len(both.predicted)
+    nearest = _nearest_nm(ids, number, found.pair.masks.truth, found.spacing_nm)
     mean, largest = _probabilities(ids, number, found)
     rows: list[Row] = []
-    for i in range(number):
-        row: dict[str, Any] = {"id": i + 1, "voxels": int(components.voxels[i])}
-        row |= position("centroid", components.centroids_nm[i] / found.spacing_nm, found)
-        row |= position("first", first[i], found) | position("last", last[i], found)
-        row |= {"mean_probability": float(mean[i]), "max_probability": float(largest[i])}
-        row |= {"matched": None if found.pair is None else i + 1 in matched, "iou": matched.get(i + 1)}
-        row |= {"nearest_annotated_nm": None if nearest is None else float(nearest[i])}
-        rows.append(row)
+    for i, place in enumerate(_places(both.predicted, ids, found)):
+        row = place | {"mean_probability": float(mean[i]), "max_probability": float(largest[i])}
+        row |= outcome_cells(i, found.judged.outcomes, both.truth)
+        rows.append(row | {"nearest_annotated_nm": None if nearest is None else float(nearest[i])})
     return rows
 
 
-CLEFT_COLUMNS = (
-    "id",
-    "voxels",
-    *(column for place in ("centroid", "first", "last") for column in position_columns(place)),
-    *("mean_probability", "max_probability", "matched", "iou", "nearest_annotated_nm"),
-)
+def list_annotated(found: Found) -> list[Row]:
+    """Return a row for each annotated object, by ascending id: where it lies, and what became of it."""
+    both, outcomes = found.judged.both, found.judged.outcomes
+    assert outcomes is not None
+    joined, rows = outcomes.joined, list[Row]()
+    for i, place in enumerate(_places(both.truth, both.truth_ids, found)):
+        on_it = both.predicted.numbers[joined.predicted[joined.truth == i]]
+        rows.append(
+            place | {"outcome": str(outcomes.annotated[i]), "predicted_ids": " ".join(map(str, on_it.tolist())) or None}
+        )
+    return rows
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
     """One kind of table."""
 
-    columns: tuple[str, ...]
+    columns: tuple[Column, ...]
     rows: Callable[[Found], Sequence[Row]]
     remark: Callable[[Sequence[Row]], str] = lambda rows: ""
     """Says what is odd about some of the rows; "" if nothing is."""
@@ -97,11 +131,34 @@ def write_table(path: Path, decoder: Decoder, found: Found) -> WrittenTable:
     """
     table = pick(TABLES, decoder.table, "Decoder.table")
     rows = table.rows(found)
+    write_rows(path, table.columns, rows)
+    return WrittenTable(len(rows), table.remark(rows))
+
+
+def write_rows(path: Path, columns: Sequence[Column], rows: Sequence[Row]) -> None:
+    """Write rows as CSV, whole or not at all.
+
+    Raises:
+        UserError: If they cannot be written.
+    """
     with write_whole(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(table.columns)
-        writer.writerows([_cell(row[column]) for column in table.columns] for row in rows)
-    return WrittenTable(len(rows), table.remark(rows))
+        writer.writerow(names_of(columns))
+        writer.writerows([column.cell(row[column.name]) for column in columns] for row in rows)
+
+
+def _places(components: Components, ids: NDArray[np.unsignedinteger], found: Found) -> list[dict[str, Any]]:
+    """Return the id of each object, and its cells of `PLACE_COLUMNS`."""
+    first, last = _boxes(ids, len(components))
+    border = (first == 0).any(axis=1) | (last == np.array(ids.shape) - 1).any(axis=1)
+    places = []
+    for i, voxels in enumerate(components.voxels.tolist()):
+        row = {"id": int(components.numbers[i]), "voxels": voxels, "volume_um3": volume_um3(voxels, found.spacing_nm)}
+        middle = components.centroids_nm[i] / found.spacing_nm
+        for name, voxel in (("centroid", middle), ("first", first[i]), ("last", last[i])):
+            row |= position(name, voxel, found.spacing_nm, found.offset_nm)
+        places.append(row | {"touches_border": bool(border[i])})
+    return places
 
 
 def _boxes(ids: NDArray[np.unsignedinteger], number: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -145,12 +202,3 @@ def _nearest_nm(
         pixels = np.flatnonzero(section)
         np.minimum.at(nearest, section.reshape(-1)[pixels], distances.squared(z, pixels))
     return np.sqrt(nearest[1:]) * distances.lattice.unit_nm
-
-
-def _cell(value: Any) -> str:
-    """Return a value as CSV holds it; a number keeps nine digits."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:.9g}" if isinstance(value, float) else str(value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -84,7 +84,7 @@ class _Pixels:
     shared: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, section: NDArray[np.unsignedinteger], other: Section) -> _Pixels:
+    def of(cls, section: NDArray[np.integer], other: Section) -> _Pixels:
         at = np.flatnonzero(section)
         row, column = np.divmod(at, section.shape[1])
         return cls(section.ravel()[at].astype(np.int64), row, column, other.ravel()[at])
@@ -98,13 +98,15 @@ class _Pixels:
         return np.stack(sums, axis=1) / np.maximum(here, 1)[:, np.newaxis]
 
 
-def outline_objects(ids: NDArray[np.integer], number: int, other: NDArray[np.bool_], parts: int = 1) -> OutlinedObjects:
+def outline_objects(
+    ids: Iterable[NDArray[np.integer]], number: int, other: Iterable[Section], parts: int = 1
+) -> OutlinedObjects:
     """Trace the objects of a volume.
 
     Args:
-        ids: (Z, Y, X): object k is k; or, in several parts, its part p (from 0) is `parts * (k - 1) + p + 1`.
+        ids: Sections (Y, X): object k is k; or, in several parts, its part p (from 0) is `parts * (k - 1) + p + 1`.
         number: The highest k.
-        other: Voxels of objects in the volume that it is compared with, bool, same shape.
+        other: Sections of the volume that it is compared with: where it has objects, bool.
         parts: Number of parts that each object may consist of.
     """
     voxels, shared = np.zeros(parts * number + 1, np.int64), np.zeros(number + 1, np.int64)

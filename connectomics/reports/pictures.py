@@ -26,6 +26,9 @@ QUALITY = 60
 PROBABILITY_SIDE = 450
 """Longest side of a picture of probabilities, in pixels."""
 
+TRIED_SIDE = 640
+"""Longest side of a section on the page of a tuning, in pixels."""
+
 LEVELS = 16
 """How many levels of probability a picture shows; the lowest is transparent."""
 
@@ -48,6 +51,12 @@ def choose_size(shape: ZYX, shapes: Iterable[ZYX]) -> PictureSize:
     return PictureSize(max(scale, 1 / longest), min(scale, _fit(shape, PROBABILITY_SIDE)))
 
 
+def choose_tried_size(shape: tuple[int, ...]) -> PictureSize:
+    """Return how far a section (Y, X) of the page of a tuning is scaled down."""
+    scale = min(1.0, TRIED_SIDE / max(shape))
+    return PictureSize(scale, scale)
+
+
 def encode_gray(section: NDArray[np.uint8], size: PictureSize) -> str:
     """Return grey values (Y, X) as a JPEG in base64."""
     return _encode(".jpg", _scaled(section, size.scale), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
@@ -60,16 +69,22 @@ def encode_probability(section: NDArray[np.float32], size: PictureSize) -> str:
     return _encode(".png", (levels * (255 // (LEVELS - 1))).astype(np.uint8), [cv2.IMWRITE_PNG_COMPRESSION, 6])
 
 
+def encode_levels(section: NDArray[np.uint8], size: PictureSize) -> str:
+    """Return levels (Y, X) as a PNG in base64; where it is scaled down, each pixel is one of its voxels."""
+    small = _scaled(section, size.probability_scale, cv2.INTER_NEAREST)
+    return _encode(".png", small, [cv2.IMWRITE_PNG_COMPRESSION, 9])
+
+
 def _fit(shape: ZYX, side: int) -> float:
     return min(1.0, side / max(shape[1:]))
 
 
-def _scaled(section: NDArray, scale: float) -> NDArray:
+def _scaled(section: NDArray, scale: float, how: int = cv2.INTER_AREA) -> NDArray:
     """Return a section, each pixel the mean of the voxels that it stands for."""
     if scale >= 1:
         return section
     height, width = (max(1, round(extent * scale)) for extent in section.shape)
-    return cv2.resize(section, (width, height), interpolation=cv2.INTER_AREA)
+    return cv2.resize(section, (width, height), interpolation=how)
 
 
 def _encode(suffix: str, picture: NDArray[np.uint8], options: list[int]) -> str:

@@ -1,9 +1,8 @@
-"""Write one volume into a page; it is read once, section by section."""
+"""Write one volume into a page; its image and probabilities are read once, section by section."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import IO, Any
 
@@ -11,38 +10,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectomics.drawing.figures import to_gray
-from connectomics.geometry import ZYX, Box, Spacing
-from connectomics.metrics import MaskPair
-from connectomics.metrics.label_pair import Labels
-from connectomics.metrics.matching import MatchRule
-from connectomics.reports.mistakes import KINDS, Comparison, compare_objects, compare_sides
+from connectomics.geometry import Box
+from connectomics.metrics.judged import Judged
+from connectomics.reports.listed import KINDS, OutlinedPair, outline_pair
 from connectomics.reports.outlines import UNITS, trace
 from connectomics.reports.pictures import PictureSize, encode_gray, encode_probability
+from connectomics.reports.templates import dump_json
 from connectomics.reports.thresholds import COARSE, Curves, ThresholdSweep
 from connectomics.volumes.chunks import CHUNK
 from connectomics.volumes.intensity import IntensityRange
-from connectomics.volumes.labels import label_ids
 from connectomics.volumes.source import VolumeSource
 
 SLAB_BYTES = 128 * 2**20
 """Bytes of voxels that are read at a time: several sections, since a chunk of a file holds several."""
 
-MAX_LISTED = 1000
-"""How many mistakes a page lists per volume, largest first."""
+MAX_LISTED = 20_000
+"""How many objects a page lists per volume, largest first."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReportedVolume:
-    """What a page shows of a volume; all sources lie on the grid of `image`."""
+    """What a page shows of a volume; all of it lies on the grid of `image`."""
 
     name: str
     image: VolumeSource
     intensity: IntensityRange
-    predicted: VolumeSource
-    """What was found: voxels that are not 0."""
-    label: VolumeSource
-    annotated: VolumeSource | None = None
-    """Mask of the voxels that count, not 0; None if all of them do."""
+    judged: Judged
+    """The objects, as the scores and the tables have them."""
     probability: VolumeSource | None = None
     scale: float = 1.0
     """What a probability of 1 is stored as."""
@@ -55,32 +49,22 @@ class WrittenVolume:
     """What a page says of a volume beside its pictures."""
 
     entry: dict[str, Any]
-    """Name, shape, voxel size, counts and mistakes, ready for JSON."""
+    """Name, shape, voxel size, counts and objects, ready for JSON."""
     curves: Curves | None
-    """Scores over the threshold; None without probabilities."""
+    """Scores over the threshold; None without probabilities, or without a label."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Slab:
-    """Some sections, (Z, Y, X) each; what does not count is background."""
+    """Some sections, (Z, Y, X) each."""
 
-    z: int
+    box: Box
     gray: NDArray[np.uint8]
-    predicted: NDArray
-    """The predicted foreground, bool, or ids."""
-    truth: NDArray
-    counts: NDArray[np.bool_] | None
     probability: NDArray[np.float32] | None
 
 
 def write_volume_data(
-    page: IO[str],
-    number: int,
-    volume: ReportedVolume,
-    size: PictureSize,
-    threshold: float,
-    rule: MatchRule,
-    classes: Sequence[str] = (),
+    page: IO[str], number: int, volume: ReportedVolume, size: PictureSize, threshold: float
 ) -> WrittenVolume:
     """Write the pictures and outlines of a volume into a page, as elements that are not drawn until they are asked for.
 
@@ -90,99 +74,90 @@ def write_volume_data(
         volume: What is shown.
         size: How far sections are scaled down.
         threshold: Threshold of the mask; the scores at it are among the curves.
-        rule: When two components are the same synapse.
-        classes: Names of the parts of an object, where ids tell them apart: object k of n parts has the ids
-            n (k - 1) + 1 to n k. Empty where objects are the components of what is not 0.
 
     Raises:
         VolumeError: If a file cannot be read.
     """
-    dtype = np.uint64 if classes else np.bool_
-    predicted: Labels = np.zeros(volume.image.shape, dtype)
-    truth: Labels = np.zeros(volume.image.shape, dtype)
-    sweep = ThresholdSweep((*COARSE, threshold))
-    for slab in _slabs(volume, dtype):
-        here = slice(slab.z, slab.z + len(slab.gray))
-        predicted[here], truth[here] = slab.predicted, slab.truth
+    judged = volume.judged
+    pair, truth = judged.pair, judged.pair.masks.truth
+    sweep, sums = ThresholdSweep((*COARSE, threshold)), np.zeros(len(judged.both.predicted) + 1)
+    for slab in _slabs(volume):
+        here = slab.box.slices
+        counts = None if pair.annotated is None else pair.annotated[here]
         if slab.probability is not None:
-            sweep.add(slab.probability, slab.truth != 0, slab.counts)
+            if judged.outcomes is not None:
+                sweep.add(slab.probability, truth[here], counts)
+            sums += _sum_of_each(judged.both.predicted_ids[here], slab.probability, len(sums))
         for i in range(len(slab.gray)):
-            _write_json(page, f"pictures-{number}-{slab.z + i}", _pictures(slab, i, size))
-    spacing = volume.image.info.spacing_nm or (1.0, 1.0, 1.0)
-    compared = _compare(predicted, truth, spacing, rule, parted=bool(classes))
+            excluded = None if counts is None else ~counts[i]
+            _write_json(page, f"pictures-{number}-{slab.box.start[0] + i}", _pictures(slab, i, excluded, size))
+    outlined = outline_pair(judged)
     for z in range(volume.image.shape[0]):
-        _write_json(page, f"outlines-{number}-{z}", _drawn(compared, z, parted=bool(classes)))
-    entry = _entry(volume.name, volume.image.shape, spacing, compared, volume.probability is not None)
-    return WrittenVolume(entry, sweep.curves() if volume.probability is not None else None)
-
-
-def dump_json(value: Any) -> str:
-    """Return JSON that can stand in an HTML `script` element: it holds no `<`, whatever a file is called."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+        _write_json(page, f"outlines-{number}-{z}", _drawn(outlined, z, pair.sided))
+    has_probability = volume.probability is not None
+    means = sums[1:] / judged.both.predicted.voxels if has_probability else None
+    swept = has_probability and judged.outcomes is not None
+    return WrittenVolume(_entry(volume, outlined, means), sweep.curves() if swept else None)
 
 
 def _write_json(page: IO[str], name: str, value: Any) -> None:
     page.write(f'<script type="application/json" id="{name}">{dump_json(value)}</script>\n')
 
 
-def _compare(predicted: NDArray, truth: NDArray, spacing: Spacing, rule: MatchRule, parted: bool) -> Comparison:
-    """Compare objects: by their ids where they consist of parts, otherwise as components of the foreground."""
-    if parted:
-        return compare_sides(predicted, truth, spacing, rule)
-    return compare_objects(MaskPair(predicted, truth, spacing), rule)
-
-
-def _drawn(compared: Comparison, z: int, parted: bool) -> dict[str, Any]:
+def _drawn(outlined: OutlinedPair, z: int, sided: bool) -> dict[str, Any]:
     """Return what is drawn over one section: each outline as kind, id and path, and part where objects have some."""
     outlines = [
-        (KINDS.index(kind), one.id, one.path, *([one.part] if parted else [])) for kind, one in compared.section(z)
+        (KINDS.index(kind), number, one.path, *([one.part] if sided else []))
+        for kind, number, one in outlined.section(z)
     ]
-    drawn: dict[str, Any] = {"outlines": outlines, "left_out": compared.left_out(z)}
-    if parted:
-        drawn["arrows"] = [(KINDS.index(kind), one.id, one.path) for kind, one in compared.arrows(z)]
+    drawn: dict[str, Any] = {"outlines": outlines, "left_out": outlined.left_out(z)}
+    if sided:
+        drawn["arrows"] = [(KINDS.index(kind), number, one.path) for kind, number, one in outlined.arrows(z)]
     return drawn
 
 
-def _slabs(volume: ReportedVolume, dtype: type[np.generic]) -> Iterator[_Slab]:
+def _slabs(volume: ReportedVolume) -> Iterator[_Slab]:
     _, y, x = volume.image.shape
     deep = max(1, min(CHUNK[0], SLAB_BYTES // (8 * y * x)))
     for box in Box.whole(volume.image.shape).slabs(deep):
-        label = label_ids(volume.label.read(box)[0], volume.label.info.layout)
-        counts = label.annotated
-        if volume.annotated is not None:
-            drawn = volume.annotated.read(box)[0] != 0
-            counts = drawn if counts is None else counts & drawn
-        predicted, truth = volume.predicted.read(box)[0].astype(dtype), label.ids.astype(dtype)
-        if counts is not None:
-            predicted, truth = predicted * counts, truth * counts
         probability = None
         if volume.probability is not None:
             saved = volume.probability.read(box).astype(np.float32) / np.float32(volume.scale)
             probability = volume.foreground(saved)
-        gray = to_gray(volume.intensity.scale(volume.image.read(box)[0]))
-        yield _Slab(box.start[0], gray, predicted, truth, counts, probability)
+        yield _Slab(box, to_gray(volume.intensity.scale(volume.image.read(box)[0])), probability)
 
 
-def _pictures(slab: _Slab, i: int, size: PictureSize) -> dict[str, str]:
+def _sum_of_each(
+    ids: NDArray[np.unsignedinteger], probability: NDArray[np.float32], number: int
+) -> NDArray[np.float64]:
+    """Return the sum of the probabilities of each object over some sections, by its id, (number,)."""
+    places = np.flatnonzero(ids)
+    sums = np.bincount(ids.reshape(-1)[places], probability.reshape(-1)[places], minlength=number)
+    return np.asarray(sums, np.float64)
+
+
+def _pictures(slab: _Slab, i: int, excluded: NDArray[np.bool_] | None, size: PictureSize) -> dict[str, str]:
     """Return the pictures of one section, and the border of what does not count there."""
     pictures = {"raw": encode_gray(slab.gray[i], size)}
     if slab.probability is not None:
         pictures["probability"] = encode_probability(slab.probability[i], size)
-    if slab.counts is not None:
-        pictures["excluded"] = trace(~slab.counts[i])
+    if excluded is not None:
+        pictures["excluded"] = trace(excluded)
     return pictures
 
 
-def _entry(name: str, shape: ZYX, spacing: tuple[float, ...], compared: Comparison, probable: bool) -> dict[str, Any]:
+def _entry(volume: ReportedVolume, outlined: OutlinedPair, means: NDArray[np.float64] | None) -> dict[str, Any]:
+    judged = volume.judged
+    listed = outlined.list(means)
     return {
-        "name": name,
-        "shape": shape,
-        "spacing_nm": spacing,
+        "name": volume.name,
+        "shape": volume.image.shape,
+        "spacing_nm": judged.pair.spacing_nm,
         "units": UNITS,
-        "has_probability": probable,
-        "found": compared.count("found") + compared.count("turned"),
-        "missed": compared.count("missed"),
-        "invented": compared.count("invented"),
-        "turned": compared.count("turned"),
-        "mistakes": [asdict(mistake) for mistake in compared.mistakes[:MAX_LISTED]],
+        "has_probability": volume.probability is not None,
+        "predicted": len(judged.both.predicted),
+        "detection": None if judged.outcomes is None else judged.outcomes.to_json(),
+        "turned": int(np.count_nonzero(judged.turned)),
+        "cut": len(listed) > MAX_LISTED,
+        "objects": [asdict(one) for one in listed[:MAX_LISTED]],
     }

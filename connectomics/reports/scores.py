@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,10 @@ from rich.console import Console
 from rich.table import Table
 
 from connectomics.metrics import METRICS
+from connectomics.reports.counts import detection_sentence, outcome_phrases, score_sentence
+
+DETECTION = "synapse_detection"
+"""The score that is told in sentences on the screen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,8 @@ class ScoreTable:
     """Cells of each volume, by its name, and of the mean at the end."""
     notes: list[str]
     """Why some of the scores are undefined."""
+    meanings: list[str]
+    """What each metric tells, and which way is better."""
 
 
 def tabulate_scores(scores: Mapping[str, Any]) -> ScoreTable:
@@ -39,17 +45,19 @@ def tabulate_scores(scores: Mapping[str, Any]) -> ScoreTable:
         if key.endswith("_undefined")
     ]
     cells = {name: [_cell(row, column) for column in columns] for name, row in rows.items()}
-    return ScoreTable([column.title for column in columns], cells, notes)
+    return ScoreTable([column.title for column in columns], cells, notes, _meanings(columns))
 
 
-def print_scores(console: Console, scores: Mapping[str, Any]) -> None:
-    """Print one row per volume and one for their mean; what has no value is told below the table.
+def print_scores(console: Console, scores: Mapping[str, Any], noun: str = "synapses") -> None:
+    """Print one row per volume and one for their mean; below, what has no value, and what became of the synapses.
 
     Args:
         console: Where to print.
         scores: The content of `metrics.json`: `volumes` and `mean`.
+        noun: What the objects are called, in the plural.
     """
-    tabulated = tabulate_scores(scores)
+    plain = {name: _without_counts(row) for name, row in scores["volumes"].items()}
+    tabulated = tabulate_scores({"volumes": plain, "mean": _without_counts(scores["mean"])})
     table = Table(title="scores")
     table.add_column("volume")
     for title in tabulated.titles:
@@ -61,6 +69,33 @@ def print_scores(console: Console, scores: Mapping[str, Any]) -> None:
     console.print(table)
     for note in tabulated.notes:
         console.print(note, markup=False)
+    for name, row in scores["volumes"].items():
+        if row.get(DETECTION):
+            for line in _told(row[DETECTION], noun):
+                console.print(f"{name}: {line}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _told(counts: Mapping[str, Any], noun: str) -> list[str]:
+    """Return what is said of the objects of a volume."""
+    outcomes = ", ".join(text for _, text in outcome_phrases(counts))
+    return [detection_sentence(counts, noun), outcomes, score_sentence(counts)]
+
+
+def _without_counts(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the scores of a volume without those that are told in sentences."""
+    return {name: score for name, score in row.items() if name != DETECTION}
+
+
+def _meanings(columns: Sequence[_Column]) -> list[str]:
+    shown: dict[str, list[str]] = {}
+    for column in columns:
+        shown.setdefault(column.metric, []).append(column.title)
+    told = [(", ".join(titles), METRICS[name]) for name, titles in shown.items()]
+    return [
+        f"{titles}: {metric.meaning}; {'lower' if metric.lower_is_better else 'higher'} is better"
+        for titles, metric in told
+        if metric.meaning
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,25 +11,49 @@ from numpy.typing import NDArray
 
 from connectomics.geometry import Spacing
 from connectomics.metrics.label_pair import Labels
-from connectomics.metrics.polarity import detect_polarity
-from connectomics.reports.found import AXES, Found, Row, position, position_columns
+from connectomics.reports.columns import (
+    AXES,
+    BORDER,
+    OUTCOME_COLUMNS,
+    VOLUME,
+    VOXELS,
+    Column,
+    names_of,
+    outcome_cells,
+    position,
+    position_columns,
+    volume_um3,
+)
+from connectomics.reports.found import Found, Row
+
+SIDES = ("pre", "post")
 
 MOST_NAMED = 10
 """How many synapses a remark names one by one."""
 
 
 SIDE_COLUMNS = (
-    "id",
-    "sides",
-    "pre_voxels",
-    "post_voxels",
-    *position_columns("pre"),
-    *position_columns("post"),
-    "pre_probability",
-    "post_probability",
-    *(f"direction_{axis}" for axis in AXES),
-    *("touches_border", "matched", "iou", "right_way_round"),
-)
+    Column("id", "number k of the synapse, in test_<image>_instances and on the page; its sides are 2k - 1 and 2k in "
+           "test_<image>_mask", "whole"),
+    Column("sides", "which sides it has: both, pre or post", "text"),
+    VOXELS,
+    VOLUME,
+    *(Column(f"{side}_voxels", f"size of the {side} side, in voxels; 0 without one", "whole") for side in SIDES),
+    *position_columns("pre", "centre of mass of the pre side"),
+    *position_columns("post", "centre of mass of the post side"),
+    *(
+        Column(f"{side}_pt_position_{axis}", f"a voxel of the {side} side, the nearest to its centre, along {axis}, in "
+               "voxels from the origin of the dataset, with the offset", "whole")
+        for side in SIDES
+        for axis in reversed(AXES)
+    ),
+    *(Column(f"{side}_probability", f"mean of the channel {side} over that side", "number", ".3f") for side in SIDES),
+    *(Column(f"direction_{axis}", f"unit vector from pre to post, along {axis}", "number", ".4f") for axis in AXES),
+    BORDER,
+    *OUTCOME_COLUMNS,
+    Column("right_way_round", "whether its sides agree with those of the annotated one; empty unless it is found or "
+           "poorly outlined", "truth"),
+)  # fmt: skip
 
 
 def list_sides(found: Found) -> list[Row]:
@@ -39,26 +63,33 @@ def list_sides(found: Found) -> list[Row]:
     direction is the unit vector from the pre- to the post-synaptic centre, along (z, y, x) in space, not in voxels.
     What a missing side would have is None. A synapse at the border may go on beyond the volume.
     """
-    synapses = measure_sides(found)
-    matched = {}
-    if found.pair is not None:
-        polarity = detect_polarity(found.labels, found.pair.truth, found.spacing_nm, found.rule)
-        pairs = zip(polarity.synapses.matched, polarity.sides, strict=True)
-        matched = {match.predicted.id: (match.iou, sides.right_way_round) for match, sides in pairs}
+    both, spacing = found.judged.both, found.spacing_nm
+    origin = np.round(np.asarray(found.offset_nm) / spacing).astype(np.int64)
     rows: list[Row] = []
-    for number, (pre, post) in synapses.items():
-        iou, right = matched.get(number, (None, None))
+    for i, (number, sides) in enumerate(measure_sides(found).items()):
+        pre, post = sides
+        voxels = int(both.predicted.voxels[i])
         row: dict[str, Any] = {"id": number, "sides": "both" if pre and post else "pre" if pre else "post"}
-        for name, side in (("pre", pre), ("post", post)):
-            row |= {f"{name}_voxels": side.voxels if side else 0}
-            row |= position(name, side.centre, found) if side else dict.fromkeys(position_columns(name))
-            row |= {f"{name}_probability": side.probability if side else None}
-        way = _direction(pre.centre, post.centre, found.spacing_nm) if pre and post else (None, None, None)
+        row |= {"voxels": voxels, "volume_um3": volume_um3(voxels, spacing)}
+        for name, side in zip(SIDES, sides, strict=True):
+            row |= _side_cells(name, side, found, origin)
+        way = _direction(pre.centre, post.centre, spacing) if pre and post else (None, None, None)
         row |= {f"direction_{axis}": part for axis, part in zip(AXES, way, strict=True)}
-        row |= {"touches_border": any(side.touches_border for side in (pre, post) if side)}
-        row |= {"matched": None if found.pair is None else number in matched, "iou": iou, "right_way_round": right}
-        rows.append(row)
+        row |= {"touches_border": any(side.touches_border for side in sides if side)}
+        row |= outcome_cells(i, found.judged.outcomes, both.truth)
+        rows.append(row | {"right_way_round": found.judged.right_way_round[i]})
     return rows
+
+
+def _side_cells(name: str, side: Side | None, found: Found, origin: NDArray[np.int64]) -> dict[str, Any]:
+    """Return the cells of one side, all None but its size where it is missing."""
+    points = [f"{name}_pt_position_{axis}" for axis in AXES]
+    if side is None:
+        places = names_of(position_columns(name, ""))
+        return {f"{name}_voxels": 0, **dict.fromkeys([*places, *points, f"{name}_probability"])}
+    cells = {f"{name}_voxels": side.voxels, f"{name}_probability": side.probability}
+    cells |= position(name, side.centre, found.spacing_nm, found.offset_nm)
+    return cells | dict(zip(points, (side.inner + origin).tolist(), strict=True))
 
 
 def remark_one_sided(rows: Sequence[Row]) -> str:
@@ -77,6 +108,8 @@ class Side:
     voxels: int
     centre: NDArray[np.float64]
     """Centre of mass along (z, y, x), in voxels."""
+    inner: NDArray[np.int64]
+    """The voxel of the side that lies nearest to its centre in space, (z, y, x)."""
     probability: float
     """Mean over the side's voxels of the probability in its channel."""
     touches_border: bool
@@ -93,10 +126,29 @@ def measure_sides(found: Found) -> dict[int, tuple[Side | None, Side | None]]:
         added = np.ones(len(pixels)), np.full(len(pixels), z), *np.divmod(pixels, section.shape[1])
         for total, weights in zip(sums, added, strict=True):
             total += np.bincount(side, weights=weights, minlength=len(present))
-    border = _ids_at_border(ids)
-    measured = zip(present, sums[0], (sums[1:] / sums[0]).T, _summed_probability(present, found) / sums[0], strict=True)
-    sides = {int(i): Side(int(n), centre, float(sure), int(i) in border) for i, n, centre, sure in measured}
+    border, centres = _ids_at_border(ids), (sums[1:] / sums[0]).T
+    inner = _nearest_voxels(ids, present, centres, found.spacing_nm)
+    measured = zip(present, sums[0], centres, inner, _summed_probability(present, found) / sums[0], strict=True)
+    sides = {int(i): Side(int(n), centre, at, float(sure), int(i) in border) for i, n, centre, at, sure in measured}
     return {k: (sides.get(2 * k - 1), sides.get(2 * k)) for k in sorted({(i + 1) // 2 for i in sides})}
+
+
+def _nearest_voxels(
+    ids: Labels, present: NDArray[np.unsignedinteger], centres: NDArray[np.float64], spacing_nm: Spacing
+) -> NDArray[np.int64]:
+    """Return for each id its voxel that lies nearest to a place, along (z, y, x), (N, 3); the first of several."""
+    least, nearest = np.full(len(present), np.inf), np.zeros((len(present), 3), np.int64)
+    for z, section in enumerate(ids):
+        pixels = np.flatnonzero(section)
+        side = np.searchsorted(present, section.reshape(-1)[pixels])
+        voxels = np.stack([np.full(len(pixels), z), *np.divmod(pixels, section.shape[1])], axis=1)
+        apart = (((voxels - centres[side]) * spacing_nm) ** 2).sum(axis=1)
+        best_first = np.lexsort((apart, side))
+        own, at = np.unique(side[best_first], return_index=True)
+        chosen = best_first[at]
+        nearer = apart[chosen] < least[own]
+        least[own[nearer]], nearest[own[nearer]] = apart[chosen][nearer], voxels[chosen][nearer]
+    return nearest
 
 
 def _summed_probability(present: NDArray[np.unsignedinteger], found: Found) -> NDArray[np.float64]:

@@ -1,129 +1,128 @@
-"""What tuning tried, as one page of curves for a browser."""
+"""What tuning tried, as one page for a browser: curves, the setting that was chosen, and what any other would find."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from html import escape
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import IO, Any
 
 from connectomics.metrics import METRICS
-from connectomics.reports.charts import draw_group
-from connectomics.reports.thresholds import Curves
-
-STYLE = Path(__file__).parent / "template" / "report.css"
+from connectomics.reports.charts import Chart, Line, lines_of
+from connectomics.reports.templates import dump_json, fill, write_score
+from connectomics.reports.tried_sections import TriedSection, encode_section
 
 MOST_SIZES = 3
-"""How many lines one figure that compares minimum sizes has at most."""
+"""How many lines one chart that compares minimum sizes has at most."""
 
-PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>{title}</title>
-<style>
-{style}
-</style>
-</head>
-<body>
-<h1>{title}</h1>
-<p>Best of {count} settings, by {metric}: <b>threshold {threshold:g}, min_size {min_size}</b>. The line “used” marks
-that threshold.</p>
-<h2>The best threshold of each minimum size</h2>
-<div class="scrolls">{table}</div>
-<h2>Over the threshold</h2>
-<div class="charts">
-{charts}
-</div>
-</body>
-</html>
-"""
+Rows = Sequence[Mapping[str, Any]]
+"""One row for each threshold and minimum size: `threshold`, `min_size`, and the scores by name."""
 
 
 def write_tuning(
+    page: IO[str],
     name: str,
-    rows: Mapping[str, Sequence[Mapping[str, Any]]],
-    means: Sequence[Mapping[str, Any]],
+    rows: Mapping[str, Rows],
+    means: Rows,
     best: Mapping[str, Any],
     metric: str,
-) -> str:
-    """Return the page, which needs nothing outside itself.
+    sections: Mapping[str, Sequence[TriedSection]],
+) -> None:
+    """Write the page, which needs nothing outside itself.
 
     Args:
+        page: What it is written to.
         name: Name of the experiment.
-        rows: Volume to its scores, one row for each threshold and minimum size.
+        rows: Volume to its scores.
         means: The same, averaged over the volumes.
         best: The row of `means` that was chosen.
         metric: The score that decided.
+        sections: Volume to the sections that show what a setting finds; none where masks are not made by a threshold.
     """
-    return PAGE.format(
-        title=escape(f"{name}: thresholds and minimum sizes"),
-        style=STYLE.read_text(encoding="utf-8"),
+    decided = METRICS[metric]
+    charts = list(_charts(rows, means, best, metric))
+    pictured = [(volume, one) for volume, own in sections.items() for one in own]
+    tried = {
+        "charts": [chart.to_json() for chart in charts],
+        "thresholds": _thresholds(means),
+        "sizes": _sizes(means),
+        "sections": [encode_section(one) for _, one in pictured],
+    }
+    fill(
+        page,
+        "tune.html",
+        name=name,
+        volumes=list(rows),
         count=len(means),
-        metric=escape(metric),
-        threshold=best["threshold"],
-        min_size=best["min_size"],
-        table=_table(means, best, metric),
-        charts="\n".join(_charts(rows, means, best, metric)),
+        decided=f"{decided.title or metric} ({decided.direction} is better)",
+        best=best,
+        score=f"{write_score(best[metric])} {decided.unit}".rstrip(),
+        thresholds=_thresholds(means),
+        sizes=_sizes(means),
+        table=_best_of_each_size(means, best, metric),
+        charts=charts,
+        pictured=[f"{volume}, section {one.z}" for volume, one in pictured],
+        tried=dump_json(tried),
     )
 
 
-def _charts(
-    rows: Mapping[str, Sequence[Mapping[str, Any]]],
-    means: Sequence[Mapping[str, Any]],
-    best: Mapping[str, Any],
-    metric: str,
-) -> list[str]:
+def _sizes(rows: Rows) -> list[int]:
+    return sorted({row["min_size"] for row in rows})
+
+
+def _thresholds(rows: Rows) -> list[float]:
+    return sorted({row["threshold"] for row in rows})
+
+
+def _charts(rows: Mapping[str, Rows], means: Rows, best: Mapping[str, Any], metric: str) -> Iterator[Chart]:
+    what = f"Mean over {len(rows)} volumes" if len(rows) > 1 else next(iter(rows))
     size, used = best["min_size"], best["threshold"]
-    what = f"mean over {len(rows)} volumes" if len(rows) > 1 else next(iter(rows))
-    sizes = sorted(dict.fromkeys(row["min_size"] for row in means), key=lambda s: (s != size, s))[:MOST_SIZES]
-    drawn = []
+    for names in _figures(means[0]):
+        yield _chart(what, means, names, used, size)
+    sizes = sorted(_sizes(means), key=lambda one: (one != size, one))[:MOST_SIZES]
     if len(sizes) > 1:
-        by_size: dict[float, dict[str, float | None]] = {}
-        for row in means:
-            if row["min_size"] in sizes:
-                by_size.setdefault(row["threshold"], {})[f"size {row['min_size']}"] = row[metric]
-        names = [f"size {one}" for one in sorted(sizes)]
-        drawn.append(draw_group(f"{what}, {metric}", by_size, names, used))
-    for lines in _figures(means[0]):
-        drawn.append(draw_group(f"{what}, min_size {size}", _curves(means, size, lines), list(lines.values()), used))
+        lines = lines_of(Line(f"minimum size {one}", _values(means, metric, one), 0) for one in sorted(sizes))
+        decided = METRICS[metric]
+        yield Chart(f"{what}: minimum sizes", decided.described(metric), lines, used, None, decided.lower_is_better)
     if len(rows) > 1:
-        lines = {metric: METRICS[metric].lines(metric)[metric]}
         for volume, own in rows.items():
-            drawn.append(draw_group(f"{volume}, min_size {size}", _curves(own, size, lines), [*lines.values()], used))
-    return drawn
+            yield _chart(volume, own, [metric], used, size)
 
 
-def _figures(row: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Return the figures that a row's scores are drawn in: of each, the names of its lines with their titles."""
-    figures: dict[str, dict[str, str]] = {}
+def _figures(row: Mapping[str, Any]) -> list[list[str]]:
+    """Return the metrics of a row that are drawn together."""
+    figures: dict[str, list[str]] = {}
     for name in (name for name in row if name in METRICS):
-        metric = METRICS[name]
-        lines = {line: title for line, title in metric.lines(name).items() if line in row}
-        figures.setdefault(metric.figure or name, {}).update(lines)
+        figures.setdefault(METRICS[name].figure or name, []).append(name)
     return list(figures.values())
 
 
-def _curves(rows: Sequence[Mapping[str, Any]], size: int, lines: Mapping[str, str]) -> Curves:
-    own = [row for row in rows if row["min_size"] == size]
-    return {row["threshold"]: {title: row[name] for name, title in lines.items()} for row in own}
+def _chart(what: str, rows: Rows, names: Sequence[str], used: float, size: int) -> Chart:
+    """Return a chart of some metrics, with the lines of every minimum size."""
+    first = METRICS[names[0]]
+    axis = first.described(names[0])
+    if len(names) > 1:
+        axis = f"share, from 0 to 1; {first.direction} is better"
+    titles = {key: title for name in names for key, title in METRICS[name].lines(name).items() if key in rows[0]}
+    lines = [
+        Line(title, _values(rows, key, one), series, one)
+        for one in _sizes(rows)
+        for series, (key, title) in enumerate(titles.items())
+    ]
+    return Chart(what, axis, lines, used, size, first.lower_is_better)
 
 
-def _table(means: Sequence[Mapping[str, Any]], best: Mapping[str, Any], metric: str) -> str:
-    """Return the best row of each minimum size."""
-    names = list(means[0])
-    head = "".join(f"<th scope=col>{escape(name)}</th>" for name in names)
-    body = []
-    for size in sorted(dict.fromkeys(row["min_size"] for row in means)):
+def _values(rows: Rows, name: str, size: int) -> dict[float, float | None]:
+    return {row["threshold"]: row[name] for row in rows if row["min_size"] == size}
+
+
+def _best_of_each_size(means: Rows, best: Mapping[str, Any], metric: str) -> dict[str, Any]:
+    """Return the table of the best row of each minimum size."""
+    titles = {"threshold": "threshold", "min_size": "minimum size"}
+    for name in (name for name in means[0] if name in METRICS):
+        titles |= {key: title for key, title in METRICS[name].lines(name).items() if key in means[0]}
+    better, chosen = (min if METRICS[metric].lower_is_better else max), []
+    for size in _sizes(means):
         scored = [row for row in means if row["min_size"] == size and row[metric] is not None]
         if scored:
-            top = (min if METRICS[metric].lower_is_better else max)(scored, key=lambda row: row[metric])
-            kind = ' class="mean"' if size == best["min_size"] else ""
-            cells = "".join(f"<td>{_cell(top[name])}</td>" for name in names)
-            body.append(f"<tr{kind}>{cells}</tr>")
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
-
-
-def _cell(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.4g}"
+            chosen.append(better(scored, key=lambda row: row[metric]))
+    rows = [(row["min_size"] == best["min_size"], [row[key] for key in titles]) for row in chosen]
+    return {"titles": list(titles.values()), "rows": rows}

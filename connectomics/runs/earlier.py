@@ -17,7 +17,7 @@ from connectomics.volumes.stage import read_fingerprint
 from connectomics.volumes.write import WRITERS
 
 MADE_FROM = "made_from"
-"""Attribute of a mask, and key of a stamp, that identifies what the file was made from."""
+"""Attribute of a mask or of instances, and key of a stamp, that identifies what the file was made from."""
 
 
 @final
@@ -37,17 +37,20 @@ class Keeper:
             name: Name of the volume.
             prediction: The fingerprint of the prediction that is about to be made.
             mask: What the mask is about to be made from.
-            scores: What the scores are about to be made from.
+            scores: What the scores and the instances are about to be made from.
         """
         run, suffixes = self._run, [suffix for suffix, _ in WRITERS.values()]
         predictions = [path for suffix in suffixes if (path := run.prediction(name, suffix)).exists()]
         masks = [path for suffix in suffixes if (path := run.mask(name, suffix)).exists()]
-        rest = [run.scores(name), run.synapses(name), run.picture(name)]
+        instances = [path for suffix in suffixes if (path := run.instances(name, suffix)).exists()]
+        rest = [run.scores(name), run.synapses(name), run.annotated(name), run.picture(name), *instances]
         if any(not _is_prediction_of(path, prediction) for path in predictions):
             self.keep([*predictions, *masks, *rest])
         elif any(_attribute(path) != mask for path in masks):
             self.keep([*masks, *rest])
-        elif run.scores(name).exists() and stamp_of(run.scores(name)).get(MADE_FROM) != scores:
+        elif any(_attribute(path) != scores for path in instances) or (
+            run.scores(name).exists() and stamp_of(run.scores(name)).get(MADE_FROM) != scores
+        ):
             self.keep(rest)
 
     def keep(self, files: Iterable[Path]) -> None:

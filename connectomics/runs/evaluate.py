@@ -13,18 +13,19 @@ import connectomics
 from connectomics.errors import UserError, printable
 from connectomics.files import user_path, write_text
 from connectomics.lookup import pick
-from connectomics.metrics import METRICS, mean_over_volumes, score_volume
+from connectomics.metrics import METRICS, mean_over_volumes, score_volume, with_counts
 from connectomics.metrics.matching import MatchRule
 from connectomics.reports.scores import print_scores
 from connectomics.runs.scored_files import Reading, pair_files
 from connectomics.screen.console import console, say
 from connectomics.volumes.labelled import name_volumes
 
-USUAL_METRICS = ("cremi_distance", "jaccard", "dice", "precision", "recall", "synapse_f1")
+USUAL_METRICS = tuple(with_counts(["cremi_distance", "jaccard", "dice", "precision", "recall"]))
 
 EPILOG = """\
 A prediction holds probabilities (0 to 1; or whole numbers with an attribute `scale`, or --scale), or a mask or ids,
-where everything but the background is a synapse. HDF5 (file.h5, file.h5:/dataset), the CREMI layout, Zarr, TIFF.
+where everything but the background is a synapse. HDF5 (file.h5, file.h5:/dataset), the CREMI layout, Zarr, TIFF,
+sections as PNG (a folder, or 'sections/*.png'), NumPy, NIfTI, MRC.
 
 examples:
   evaluate.py prediction.h5 syn_A.h5
@@ -33,9 +34,9 @@ examples:
 """
 
 
-def evaluate(argv: Sequence[str] | None = None) -> int:
+def evaluate(argv: Sequence[str] | None = None, prog: str = "evaluate.py") -> int:
     """Score every pair of files, and return the exit status: 2 when one of them could not be scored."""
-    args = parse_args(argv)
+    args = parse_args(argv, prog)
     try:
         for name in args.metrics:
             pick(METRICS, name, "--metrics")
@@ -56,10 +57,10 @@ def evaluate(argv: Sequence[str] | None = None) -> int:
     return 2 if failed else 0
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None, prog: str = "evaluate.py") -> argparse.Namespace:
     """Parse the command line; a wrong one ends with status 2."""
     parser = argparse.ArgumentParser(
-        prog="evaluate.py", epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog=prog, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Score predictions of synapses against their labels, as the CREMI challenge does.",
     )  # fmt: skip
     parser.add_argument("files", nargs="+", metavar="PREDICTION LABEL", help="one or more pairs of files")
@@ -77,9 +78,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
                         help="voxel size in nm, for files that do not state it")  # fmt: skip
     parser.add_argument("--metrics", nargs="+", default=list(USUAL_METRICS), metavar="NAME",
                         help=f"among {', '.join(METRICS)}")  # fmt: skip
-    parser.add_argument("--min-iou", type=float, default=0.5, metavar="SHARE", help="of matched synapses; default: 0.5")
-    parser.add_argument("--max-distance-nm", type=float, metavar="NM", help="or of the centres of matched synapses")
-    parser.add_argument("--connectivity", type=int, choices=(6, 18, 26), default=26, help="of a synapse; default: 26")
+    _add_rule(parser)
     args = parser.parse_args(argv)
     if len(args.files) % 2:
         parser.error(f"files come in pairs, PREDICTION LABEL; {len(args.files)} were given")
@@ -93,16 +92,27 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         parser.error(f"--scale is {args.scale}; it must be more than 0")
     if args.resolution is not None and min(args.resolution) <= 0:
         parser.error(f"--resolution is {args.resolution}; each voxel size must be more than 0")
-    if not 0 < args.min_iou <= 1:
-        parser.error(f"--min-iou is {args.min_iou}; it must be more than 0, at most 1")
+    for option, share in (("--min-iou", args.min_iou), ("--strict-iou", args.strict_iou)):
+        if not 0 < share <= 1:
+            parser.error(f"{option} is {share}; it must be more than 0, at most 1")
     return args
+
+
+def _add_rule(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say when two synapses are the same one."""
+    parser.add_argument("--min-iou", type=float, default=0.3, metavar="SHARE",
+                        help="from which a detected synapse is found, not poorly outlined; default: 0.3")  # fmt: skip
+    parser.add_argument("--strict-iou", type=float, default=0.5, metavar="SHARE",
+                        help="of synapses that synapse_f1 and polarity_f1 match; default: 0.5")  # fmt: skip
+    parser.add_argument("--max-distance-nm", type=float, metavar="NM", help="or of the centres of matched synapses")
+    parser.add_argument("--connectivity", type=int, choices=(6, 18, 26), default=26, help="of a synapse; default: 26")
 
 
 def _score_all(
     pairs: Sequence[tuple[str, str, str, str | None]], args: argparse.Namespace
 ) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
     """Return the scores of every pair that can be compared, and why the others cannot."""
-    rule = MatchRule(args.min_iou, args.max_distance_nm, args.connectivity)
+    rule = MatchRule(args.min_iou, args.strict_iou, args.max_distance_nm, args.connectivity)
     spacing = tuple(args.resolution) if args.resolution else None
     needs_sides = any(METRICS[name].needs_sides for name in args.metrics)
     reading = Reading(args.threshold, args.channel, spacing, needs_sides, args.scale)
@@ -143,6 +153,6 @@ def _stamp(args: argparse.Namespace) -> dict[str, Any]:
         "scale": args.scale,
         "channel": args.channel,
         "resolution": args.resolution,
-        "evaluation": {"min_iou": args.min_iou, "max_distance_nm": args.max_distance_nm,
-                       "connectivity": args.connectivity},
+        "evaluation": {"min_iou": args.min_iou, "strict_iou": args.strict_iou,
+                       "max_distance_nm": args.max_distance_nm, "connectivity": args.connectivity},
     }  # fmt: skip

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from connectomics.errors import UserError
+from connectomics.errors import CheckpointError, UserError
 from connectomics.screen.console import is_first_process
 
 RUN_VARIABLE = "CONNECTOMICS_RUN"
@@ -55,12 +55,20 @@ class RunFolder:
         return self.results / f"{self.stage}_{name}_prediction{suffix}"
 
     def mask(self, name: str, suffix: str) -> Path:
-        """What was decoded of the volume `name`: a mask, or ids."""
+        """What was decoded of the volume `name`: a mask, or ids of sides."""
         return self.results / f"{self.stage}_{name}_mask{suffix}"
 
     def synapses(self, name: str) -> Path:
         """Table of what was found in the volume `name`, one object a row."""
         return self.results / f"{self.stage}_{name}_synapses.csv"
+
+    def instances(self, name: str, suffix: str) -> Path:
+        """Ids of the objects found in the volume `name`, as its table has them."""
+        return self.results / f"{self.stage}_{name}_instances{suffix}"
+
+    def annotated(self, name: str) -> Path:
+        """Table of what is annotated in the volume `name`, one object a row, and what became of it."""
+        return self.results / f"{self.stage}_{name}_annotated.csv"
 
     def picture(self, name: str) -> Path:
         """Sections of the volume `name` with what was found outlined."""
@@ -96,7 +104,7 @@ class RunFolder:
 
     @property
     def report(self) -> Path:
-        """The scores, the sections and the mistakes, for a browser."""
+        """What became of each object, scores and sections, for a browser."""
         return self.results / "report.html"
 
     @property
@@ -165,6 +173,24 @@ def _make_new(root: Path) -> Path:
     except OSError as error:
         raise UserError(f"save_path: {root} cannot be written: {error.strerror or error}") from error
     raise UserError(f"save_path: {root.parent} holds {root.name} a thousand times; give another save_path")
+
+
+def find_checkpoint(path: Path) -> Path:
+    """Return a checkpoint: the newest one where the folder of a run is named.
+
+    Raises:
+        CheckpointError: If there is none, or the file can be none.
+    """
+    if path.is_dir():
+        newest = path / "checkpoints" / "last.ckpt"
+        if not newest.exists():
+            raise CheckpointError(f"--checkpoint {path} is a folder without checkpoints/last.ckpt; name a checkpoint")
+        return newest
+    if not path.exists():
+        raise CheckpointError(f"--checkpoint {path}: no such file")
+    if path.suffix in (".yaml", ".yml"):
+        raise CheckpointError(f"--checkpoint {path} holds settings; the weights are in checkpoints/last.ckpt of a run")
+    return path
 
 
 def run_of(checkpoint: Path, save_path: str, make: bool = True) -> RunFolder:

@@ -83,6 +83,7 @@ class Job:
     """When a predicted and an annotated synapse are the same one."""
     tuning: Tuning
     lists_synapses: bool
+    writes_instances: bool
     writes_report: bool
     restart: bool
     """Whether unfinished predictions with other settings are dropped."""
@@ -116,7 +117,8 @@ class Job:
         width = self.saving.type.dtype.itemsize * self.plan.channels
         sizes = [prod(volume.image.shape) for volume in self.volumes]
         # Finished sections wait uncompressed, one volume at a time, until their file is whole.
-        needed = max(sizes) * width + sum(sizes) * (width + np.dtype(self.decoder.dtype).itemsize)
+        labels = np.dtype(self.decoder.dtype).itemsize + 4 * self.writes_instances
+        needed = max(sizes) * width + sum(sizes) * (width + labels)
         folder = self.run.root if self.run.out is None else self.run.out
         free = shutil.disk_usage(folder).free
         if needed > free:
@@ -132,8 +134,8 @@ class Job:
 
     @property
     def keeps_labels(self) -> bool:
-        """Whether the labels of a whole volume are looked at: for scores, or for the table of what was found."""
-        return self.scores or self.lists_synapses
+        """Whether the labels of a whole volume are looked at: for scores, or for what is told of each object."""
+        return self.scores or self.lists_synapses or self.writes_instances or self.writes_report
 
 
 def build_job(
@@ -210,7 +212,8 @@ def _assemble(
         rule=match_rule(config),
         tuning=_tuning(config),
         lists_synapses=config.evaluation.synapses and config.inference.save_results,
-        writes_report=config.evaluation.enabled and config.evaluation.report and config.inference.save_results,
+        writes_instances=config.evaluation.instances and config.inference.save_results,
+        writes_report=config.evaluation.report and config.inference.save_results,
         restart=restart,
         concerning=concerning(
             config.inference, config.data.data_transform, shaping_settings(as_plain(config)["model"])
@@ -225,7 +228,7 @@ def match_rule(config: Config) -> MatchRule:
     """Return when a predicted and an annotated synapse are the same one."""
     evaluation = config.evaluation
     connectivity = cast(Connectivity, evaluation.connectivity)  # the rules of the settings allow no other
-    return MatchRule(evaluation.min_iou, evaluation.max_distance_nm, connectivity)
+    return MatchRule(evaluation.min_iou, evaluation.strict_iou, evaluation.max_distance_nm, connectivity)
 
 
 def digest(*parts: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 from collections.abc import Generator, Iterator
 from dataclasses import replace
@@ -13,6 +14,7 @@ import numpy.typing as npt
 import torch
 
 from connectomics.errors import VolumeError
+from connectomics.files import user_path
 from connectomics.geometry import Box
 from connectomics.inference import Sections, fingerprint, predict_into, predict_volume
 from connectomics.runs.job import Job, Saving
@@ -102,8 +104,9 @@ def try_windows(job: Job, volume: LabelledSource, windows: int) -> None:
 def origin_of(volume: LabelledSource) -> dict[str, Any]:
     """Return attributes of what is made of a volume: its grid, and where image and label lie, for who looks later."""
     info = volume.image.info
-    grid = {"resolution": np.array(info.spacing_nm), "offset": np.array(info.offset_nm), "image": info.location}
-    return grid if volume.label is None else grid | {"label": volume.label.info.location}
+    grid: dict[str, Any] = {"resolution": np.array(info.spacing_nm), "offset": np.array(info.offset_nm)}
+    grid |= {"image": os.path.abspath(user_path(info.location))}
+    return grid if volume.label is None else grid | {"label": os.path.abspath(user_path(volume.label.info.location))}
 
 
 def peak_memory(network: TrainedNetwork) -> str:

@@ -84,7 +84,7 @@ def pair_files(prediction: str, label: str, mask: str | None, reading: Reading) 
     if reading.needs_sides:
         _require_sides(found, predicted)
         _require_sides(truth, annotation.ids)
-    return PairedFiles(LabelPair(predicted, annotation.ids, spacing, annotated), tuple(notes))
+    return PairedFiles(LabelPair(predicted, annotation.ids, spacing, annotated, reading.needs_sides), tuple(notes))
 
 
 def _agree(found: VolumeSource, truth: VolumeSource, stated: Spacing | None) -> Spacing:

@@ -12,16 +12,25 @@ from typing import Any
 
 from connectomics.errors import VolumeError
 from connectomics.files import hold, write_text
-from connectomics.metrics import LabelPair, mean_over_volumes
+from connectomics.metrics import mean_over_volumes
+from connectomics.metrics.judged import Judged
+from connectomics.reports.page import PageDraft
 from connectomics.reports.scores import print_scores
 from connectomics.runs.earlier import MADE_FROM, Keeper, stamp_of
 from connectomics.runs.folder import RunFolder
 from connectomics.runs.found_labels import Decoded, decode_volume
-from connectomics.runs.job import Job, digest
+from connectomics.runs.job import Job, Saving, digest
 from connectomics.runs.prediction import mark_of, peak_memory, predict_sections
 from connectomics.runs.remarks import tell_what_to_know
-from connectomics.runs.report import write_page, write_picture
-from connectomics.runs.score import pair_labels, score_or_say, write_synapses
+from connectomics.runs.report import (
+    add_to_page,
+    begin_page,
+    page_made_from,
+    publish_page,
+    write_picture,
+    write_plain_picture,
+)
+from connectomics.runs.score import judge_labels, score_or_say, write_instances, write_synapses
 from connectomics.screen.console import console, say
 from connectomics.screen.durations import describe_seconds
 from connectomics.volumes.labelled import LabelledSource
@@ -43,10 +52,11 @@ def test(job: Job) -> RunFolder:
             stack.enter_context(hold(job.run.lock(volume.name), f"{job.run.results}: {job.mode} of {volume.name}"))
         say(f"predicting {len(job.volumes)} volume(s) {job.weights}")
         keeper = Keeper(job.run)
-        found = {volume.name: _test_volume(job, volume, keeper) for volume in job.volumes}
-        if job.scores:
+        draft = stack.enter_context(begin_page(job)) if job.writes_report else None
+        found = {volume.name: _test_volume(job, volume, keeper, draft) for volume in job.volumes}
+        if job.scores or draft is not None:
             with hold(job.run.joint_lock, str(job.run.metrics)):
-                _publish(job, found, keeper)
+                _publish(job, found, keeper, draft)
     say(f"results are in {job.run.results}")
     failed = {name: one.failure for name, one in found.items() if one.failure}
     if failed:
@@ -65,7 +75,7 @@ class Tested:
     """Why there are no scores; "" if there are."""
 
 
-def _test_volume(job: Job, volume: LabelledSource, keeper: Keeper) -> Tested:
+def _test_volume(job: Job, volume: LabelledSource, keeper: Keeper, draft: PageDraft | None) -> Tested:
     """Predict, decode, score and show one volume; the others still get their scores where its label cannot be used."""
     mark = mark_of(job, volume)
     mask_from = digest(mark, job.decoding.name, job.decoding.threshold, job.decoding.min_size, job.decoding.dilation)
@@ -74,17 +84,30 @@ def _test_volume(job: Job, volume: LabelledSource, keeper: Keeper) -> Tested:
     if job.saving is not None:
         keeper.make_way(volume.name, mark, mask_from, scores_from)
     decoded = _find(job, volume, mask_from)
-    pair, failure, scores = None, "", {}
-    if job.scores:
-        try:
-            pair = pair_labels(job, volume, decoded.labels)
-        except VolumeError as error:
-            failure = str(error)
-        scores = score_or_say(job, pair, failure)
+    if not job.keeps_labels:
         if job.saving is not None:
+            write_plain_picture(job, volume, decoded.foreground, job.saving)
+        return Tested({}, scores_from, "")
+    judged, failure = _judge(job, volume, decoded)
+    scores = score_or_say(job, None if failure else judged.pair, failure) if job.scores else {}
+    if job.saving is not None:
+        if job.scores:
             _write_scores(job, volume, scores, scores_from)
-    _show(job, volume if not failure else replace(volume, label=None), decoded, pair)
+        _show(job, volume, judged, job.saving, scores_from)
+        if draft is not None:
+            add_to_page(draft, job, volume, judged, job.saving)
     return Tested(scores, scores_from, failure)
+
+
+def _judge(job: Job, volume: LabelledSource, decoded: Decoded) -> tuple[Judged, str]:
+    """Return what became of each object of a volume, and why its label cannot be used; "" if it can."""
+    alone = replace(volume, label=None)
+    if not job.scores:
+        return judge_labels(job, alone, decoded.labels), ""
+    try:
+        return judge_labels(job, volume, decoded.labels), ""
+    except VolumeError as error:
+        return judge_labels(job, alone, decoded.labels), str(error)
 
 
 def _find(job: Job, volume: LabelledSource, made_from: str) -> Decoded:
@@ -100,12 +123,13 @@ def _find(job: Job, volume: LabelledSource, made_from: str) -> Decoded:
     return decoded
 
 
-def _show(job: Job, volume: LabelledSource, decoded: Decoded, pair: LabelPair | None) -> None:
-    """Draw sections of a volume, and list what was found in it, where results are saved."""
-    if job.saving is not None:
-        write_picture(job, volume, decoded.foreground, job.saving)
-        if job.lists_synapses:
-            write_synapses(job, volume, decoded.labels, pair, job.saving)
+def _show(job: Job, volume: LabelledSource, judged: Judged, saving: Saving, made_from: str) -> None:
+    """Draw sections of a volume, list the objects in it, and write their ids."""
+    write_picture(job, volume, judged)
+    if job.writes_instances:
+        write_instances(job, volume, judged, saving, made_from)
+    if job.lists_synapses:
+        write_synapses(job, volume, judged, saving)
 
 
 def _write_scores(job: Job, volume: LabelledSource, scores: Mapping[str, Any], made_from: str) -> None:
@@ -114,16 +138,17 @@ def _write_scores(job: Job, volume: LabelledSource, scores: Mapping[str, Any], m
     write_text(job.run.scores(volume.name), json.dumps(whole, indent=2, allow_nan=False) + "\n")
 
 
-def _publish(job: Job, found: Mapping[str, Tested], keeper: Keeper) -> None:
+def _publish(job: Job, found: Mapping[str, Tested], keeper: Keeper, draft: PageDraft | None) -> None:
     """Write the scores of all volumes and the page, and print the scores."""
-    scores = {name: one.scores for name, one in found.items()}
     made_from = digest({name: one.made_from for name, one in found.items()})
-    if stamp_of(job.run.metrics).get(MADE_FROM) != made_from:
+    if {stamp_of(job.run.metrics).get(MADE_FROM), page_made_from(job.run.report)} - {None, made_from}:
         keeper.keep([job.run.metrics, job.run.report])
-    stamp = {**job.stamp, MADE_FROM: made_from}
-    whole = {"volumes": scores, "mean": mean_over_volumes(scores), "stamp": stamp}
-    write_text(job.run.metrics, json.dumps(whole, indent=2, allow_nan=False) + "\n")
-    print_scores(console(), whole)
-    if job.writes_report and job.saving is not None:
-        shown = [volume for volume in job.volumes if not found[volume.name].failure]
-        write_page(job, shown, whole, job.saving)
+    whole = None
+    if job.scores:
+        scores = {name: one.scores for name, one in found.items()}
+        stamp = {**job.stamp, MADE_FROM: made_from}
+        whole = {"volumes": scores, "mean": mean_over_volumes(scores), "stamp": stamp}
+        write_text(job.run.metrics, json.dumps(whole, indent=2, allow_nan=False) + "\n")
+        print_scores(console(), whole, job.decoder.noun)
+    if draft is not None:
+        publish_page(draft, job, whole, made_from)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -43,6 +44,8 @@ def train(job: TrainingJob) -> RunFolder:
     run = new_run(job.place, make) if job.checkpoint is None else run_of(job.checkpoint, job.place, make)
     with _held(job, run):
         _train_in(run, job)
+    job.data.trainer = None  # Lightning's objects refer to one another, and so would keep the files of the job open
+    gc.collect()
     return run
 
 

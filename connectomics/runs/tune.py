@@ -11,8 +11,9 @@ from statistics import fmean
 import yaml
 
 from connectomics.errors import UserError
-from connectomics.files import hold, write_text
+from connectomics.files import hold, write_text, write_whole
 from connectomics.metrics import METRICS
+from connectomics.reports.tried_sections import TriedSection
 from connectomics.reports.tuning import write_tuning
 from connectomics.runs.earlier import MADE_FROM, Keeper, stamp_of
 from connectomics.runs.folder import RunFolder
@@ -36,7 +37,8 @@ def tune(job: Job) -> RunFolder:
             a score.
     """
     tell_what_to_know(job)
-    keeper, rows, made_from = Keeper(job.run), dict[str, list[Row]](), list[str]()
+    keeper, made_from = Keeper(job.run), list[str]()
+    rows, sections = dict[str, list[Row]](), dict[str, list[TriedSection]]()
     with ExitStack() as stack:
         for volume in job.volumes:
             stack.enter_context(hold(job.run.lock(volume.name), f"{job.run.results}: {job.mode} of {volume.name}"))
@@ -45,13 +47,13 @@ def tune(job: Job) -> RunFolder:
             begun, mark = time.monotonic(), mark_of(job, volume)
             if job.saving is not None:
                 keeper.make_way(volume.name, mark, "", "")
-            rows[volume.name] = sweep_volume(job, volume)
+            rows[volume.name], sections[volume.name] = sweep_volume(job, volume)
             truth = [state_of_files(source) for source in (volume.label, volume.mask) if source is not None]
             made_from.append(digest(volume.name, mark, truth))
             say(f"{volume.name}: {len(rows[volume.name])} settings, {describe_seconds(time.monotonic() - begun)}")
         with hold(job.run.joint_lock, str(job.run.sweep)):
             tried = (job.tuning.thresholds, job.tuning.min_sizes, job.tuning.metric, list(job.metrics), repr(job.rule))
-            _write(job, rows, digest(made_from, tried), keeper)
+            _write(job, rows, sections, digest(made_from, tried), keeper)
     return job.run
 
 
@@ -83,7 +85,13 @@ def choose_best(means: Sequence[Row], metric: str) -> Row:
     return min(scored, key=lambda row: (sign * row[metric], row["min_size"], row["threshold"]))
 
 
-def _write(job: Job, rows: Mapping[str, list[Row]], made_from: str, keeper: Keeper) -> None:
+def _write(
+    job: Job,
+    rows: Mapping[str, list[Row]],
+    sections: Mapping[str, list[TriedSection]],
+    made_from: str,
+    keeper: Keeper,
+) -> None:
     """Write the scores, the page and the best settings, and say where they are."""
     run, metric, means = job.run, job.tuning.metric, average(rows)
     if stamp_of(run.sweep).get(MADE_FROM) != made_from:
@@ -93,7 +101,8 @@ def _write(job: Job, rows: Mapping[str, list[Row]], made_from: str, keeper: Keep
     write_text(run.sweep, json.dumps(whole, indent=1, allow_nan=False) + "\n")
     best, lower = choose_best(means, metric), METRICS[metric].lower_is_better
     write_text(run.sweep, json.dumps({**whole, "best": best}, indent=1, allow_nan=False) + "\n")
-    write_text(run.sweep_page, write_tuning(job.title, rows, means, best, metric))
+    with write_whole(run.sweep_page) as partial, partial.open("w", encoding="utf-8") as page:
+        write_tuning(page, job.title, rows, means, best, metric, sections)
     on = f"{len(means)} settings on {', '.join(rows)}"
     head = f"# The best of {on}: {metric} {best[metric]:.6g} ({'lower' if lower else 'higher'} is better).\n"
     settings = {"decoding": {"threshold": best["threshold"], "min_size": best["min_size"]}}

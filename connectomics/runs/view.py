@@ -1,218 +1,137 @@
-"""`just view`: raw, label, mask and prediction of a test in Neuroglancer, on one grid, with its voxel size."""
+"""The results of a test in Neuroglancer: image, probability, objects, and what was found, missed and invented."""
 
 from __future__ import annotations
 
 import argparse
+import signal
+import socket
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import threading
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, final
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
-from connectomics.drawing.figures import CHANNEL_COLORS
-from connectomics.errors import UserError, VolumeError
+from connectomics.errors import UserError
 from connectomics.files import user_path
-from connectomics.geometry import ZYX, Box, Spacing
-from connectomics.inference.saved import SAVED_TYPES
-from connectomics.volumes.attributes import read_attributes
-from connectomics.volumes.labels import split_clefts
-from connectomics.volumes.read import open_volume
-from connectomics.volumes.source import VolumeSource
-from connectomics.volumes.write import WRITERS
+from connectomics.runs.viewing.hosting import serve_folder
+from connectomics.runs.viewing.shown_layers import Layer, LazyVoxels, find_layers, find_volumes
+from connectomics.runs.viewing.synapses import read_missed, read_synapses
 
 if TYPE_CHECKING:
-    import neuroglancer
+    from neuroglancer import LocalVolume
 
-Kind = Literal["raw", "label", "mask", "prediction", "classes"]
+    from connectomics.runs.viewing.appearance import Shown
 
-INSTALL = "pip install neuroglancer"
-HEAT = """#uicontrol invlerp normalized(range=[0, 1])
-#uicontrol float opacity slider(min=0, max=1, default=0.6)
-void main() { float p = normalized(); emitRGBA(vec4(%s, opacity * p)); }
+THIS_MACHINE, EVERYBODY = "127.0.0.1", "0.0.0.0"
+
+INSTALL = 'pip install -e ".[viewer]"'
+
+EPILOG = """\
+The link works for as long as this program runs: until Ctrl+C. A folder that --export wrote needs a web server only,
+such as view.py DIR --serve. Those whom --serve lets in can read what is shown, and no more.
 """
-"""Shader of probabilities: transparent where they are 0; its colour goes where `%s` stands."""
-
-HEAT_COLOR = "0.75 + 0.25 * p, 0.15 + 0.65 * p * p, 1.0"
-"""Colour of a single channel."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Layer:
-    """One volume as Neuroglancer shows it."""
-
-    kind: Kind
-    source: VolumeSource
-    spacing_nm: Spacing
-    name: str
-    channel: int = 0
-    """Index of the channel of a prediction."""
-    classes: int = 1
-    """How many parts an object of kind "classes" has; id n (k - 1) + c is part c of object k."""
-    color: int | None = None
-    """Index in `CHANNEL_COLORS` of a channel of a prediction; None has the colour of a single channel."""
-
-    @property
-    def offset(self) -> ZYX:
-        """Position of the first voxel along (z, y, x), in voxels."""
-        z, y, x = (round(o / s) for o, s in zip(self.source.info.offset_nm, self.spacing_nm, strict=True))
-        return z, y, x
-
-
-@final
-class LazyVoxels:
-    """Voxels (Z, Y, X) that are read where Neuroglancer looks: ids as uint64 with 0 for none, all else as it means."""
-
-    def __init__(self, layer: Layer) -> None:
-        self.shape = layer.source.shape
-        self.ndim = self.rank = 3
-        self._layer, self._source = layer, layer.source
-        self.dtype = self[0:1, 0:1, 0:1].dtype
-
-    def __getitem__(self, part: tuple[slice, slice, slice]) -> npt.NDArray:
-        bounds = [at.indices(n) for at, n in zip(part, self.shape, strict=True)]
-        z, y, x = ((start, max(start, stop)) for start, stop, _ in bounds)
-        voxels = self._source.read(Box((z[0], y[0], x[0]), (z[1], y[1], x[1])))[self._layer.channel]
-        kind, classes = self._layer.kind, np.uint64(self._layer.classes)
-        if kind == "prediction":
-            return SAVED_TYPES[str(voxels.dtype)].restore(voxels)
-        if kind == "classes":
-            ids = voxels.astype(np.uint64)
-            return np.where(ids > 0, (ids - 1) % classes + 1, ids)
-        if kind == "label":
-            clefts = split_clefts(voxels, self._source.info.layout).foreground
-            return np.where(clefts, voxels.astype(np.uint64), np.uint64(0))
-        return voxels
-
-
-def find_volumes(results: Path) -> list[str]:
-    """Return the names of the volumes that a test predicted.
-
-    Raises:
-        UserError: If the folder holds no prediction.
-    """
-    names = [p.stem.removeprefix("test_").removesuffix("_mask") for s, _ in WRITERS.values()
-             for p in sorted(results.glob(f"test_*_mask{s}"))]  # fmt: skip
-    if not names:
-        raise UserError(f"{results} holds no test_*_mask file; give the results/ of a run that was tested")
-    return list(dict.fromkeys(names))
-
-
-def find_layers(results: Path, name: str) -> list[Layer]:
-    """Open what there is to see of a volume: raw and label where the mask says they lie, prediction, mask.
-
-    A prediction of several channels is one layer for each. Objects with several parts are shown twice, predicted and
-    annotated ones: as ids, and as which part each voxel is.
-
-    Raises:
-        VolumeError: If a file is gone or cannot be read.
-    """
-    suffix = next(s for s, _ in WRITERS.values() if (results / f"test_{name}_mask{s}").exists())
-    path = results / f"test_{name}_mask{suffix}"
-    mask, stated = open_volume(str(path)), read_attributes(path)
-    spacing = mask.info.spacing_nm
-    if spacing is None:
-        raise VolumeError(f"{path} does not state its voxel size")
-    parts, layers = stated.get("classes", ""), []
-    if "image" in stated:
-        layers.append(Layer("raw", open_volume(stated["image"], "image", spacing), spacing, "raw"))
-    if "label" in stated:
-        layers += _id_layers("label", open_volume(stated["label"], "label", spacing), spacing, parts)
-    prediction = results / f"test_{name}_prediction{suffix}"
-    if prediction.exists():
-        layers += _channel_layers(open_volume(str(prediction)), read_attributes(prediction), spacing, parts)
-    return layers + _id_layers("mask", mask, spacing, parts)
-
-
-def _id_layers(kind: Kind, ids: VolumeSource, spacing: Spacing, parts: str) -> list[Layer]:
-    """Return a layer of ids, and one of the parts of objects, such as "pre, post", where they have any."""
-    layers = [Layer(kind, ids, spacing, kind)]
-    if parts:
-        layers.append(Layer("classes", ids, spacing, f"{kind}: {parts}", classes=parts.count(",") + 1))
-    return layers
-
-
-def _channel_layers(prediction: VolumeSource, stated: Mapping[str, Any], spacing: Spacing, parts: str) -> list[Layer]:
-    """Return a layer for each channel of a prediction, by its name where the file tells it, in its part's colour."""
-    count = prediction.info.channels
-    if count == 1:
-        return [Layer("prediction", prediction, spacing, "prediction")]
-    names = stated["channels"].split(", ") if "channels" in stated else [str(channel) for channel in range(count)]
-    known = [part for part in parts.split(", ") if part in names]
-    order = known + [name for name in names if name not in known]
-    colors = [order.index(name) % len(CHANNEL_COLORS) for name in names]
-    return [
-        Layer("prediction", prediction, spacing, f"prediction: {name}", channel, color=color)
-        for channel, (name, color) in enumerate(zip(names, colors, strict=True))
-    ]
-
-
-def fill_viewer(state: neuroglancer.ViewerState, layers: Sequence[Layer]) -> None:
-    """Show layers, each at its place, and look at the middle of the mask."""
-    import neuroglancer as ng
-
-    spacing = layers[0].spacing_nm
-    state.dimensions = ng.CoordinateSpace(names=["x", "y", "z"], units="nm", scales=spacing[::-1])
-    for layer in layers:
-        axes = ng.CoordinateSpace(names=["z", "y", "x"], units="nm", scales=layer.spacing_nm)
-        kind = "image" if layer.kind in ("raw", "prediction") else "segmentation"
-        local = ng.LocalVolume(LazyVoxels(layer), axes, volume_type=kind, voxel_offset=layer.offset, downsampling="2d")
-        state.layers[layer.name] = _as_shown(layer, local)
-    mask = next(layer for layer in layers if layer.kind == "mask")
-    middle = [o + n / 2 for o, n in zip(mask.offset, mask.source.shape, strict=True)]
-    state.position = middle[::-1]
-    state.layout = "xy"
-
-
-def _as_shown(layer: Layer, local: neuroglancer.LocalVolume) -> neuroglancer.Layer:
-    """Return a layer in its colours."""
-    import neuroglancer as ng
-
-    if layer.kind == "raw":
-        return ng.ImageLayer(source=local)
-    if layer.kind == "prediction":
-        color = HEAT_COLOR
-        if layer.color is not None:
-            color = ", ".join(f"{value / 255:.3f}" for value in CHANNEL_COLORS[layer.color])
-        return ng.ImageLayer(source=local, shader=HEAT % color)
-    if layer.kind == "classes":
-        hexes = {part: "#{:02x}{:02x}{:02x}".format(*color) for part, color in enumerate(CHANNEL_COLORS, 1)}
-        return ng.SegmentationLayer(source=local, selected_alpha=0.35, segment_colors=hexes)
-    own = {} if layer.kind == "label" else {"segment_default_color": "#ff8a1f"}
-    return ng.SegmentationLayer(source=local, selected_alpha=0.35, **own)
-
-
-def view(argv: Sequence[str] | None = None) -> int:
-    """Show the results of a test in the browser until Enter is pressed, and return the exit status."""
-    parser = argparse.ArgumentParser(prog="view.py", description=__doc__)
-    parser.add_argument("results", type=user_path, help="a run that was tested, or its results/")
-    parser.add_argument("--bind", default="127.0.0.1", metavar="ADDRESS", help="who may look; default: this machine")
-    args = parser.parse_args(argv)
-    results = args.results / "results" if (args.results / "results").is_dir() else args.results
+def view(argv: Sequence[str] | None = None, prog: str = "view.py") -> int:
+    """Show the results of a test until it is interrupted, or write what shows them; return the exit status."""
+    args = _parser(prog).parse_args(argv)
+    address = args.bind or (EVERYBODY if args.serve else THIS_MACHINE)
     try:
-        viewers = _show(results, args.bind)
+        if (args.results / "index.html").exists():
+            _serve(args.results, address, args.port)
+        elif args.export is not None:
+            _export(args.results, args.export, args.client)
+        else:
+            _show(_read(args.results), address, args.port)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    for name, viewer in viewers.items():
-        print(f"{name}: {viewer}")
-    print("Enter ends")
-    sys.stdin.readline()
     return 0
 
 
-def _show(results: Path, address: str) -> dict[str, neuroglancer.Viewer]:
-    """Return a viewer for each volume."""
-    layers = {name: find_layers(results, name) for name in find_volumes(results)}
+def _parser(prog: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=prog, description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("results", type=user_path, help="a run that was tested, its results/, or what --export wrote")
+    way = parser.add_mutually_exclusive_group()
+    way.add_argument("--serve", action="store_true", help="let other machines look, not only this one")
+    way.add_argument("--export", type=user_path, metavar="DIR", help="write a folder that a web server can hand out")
+    parser.add_argument("--client", metavar="URL", help="a Neuroglancer for --export; default: the public one")
+    parser.add_argument("--bind", metavar="ADDRESS", help="who may look; default: this machine, with --serve all")
+    parser.add_argument("--port", type=int, default=0, help="default: one that is free")
+    return parser
+
+
+def _export(results: Path, folder: Path, client: str | None) -> None:
+    volumes = _read(results)
+    from connectomics.runs.viewing.shared_folder import CLIENT, export
+
+    export(folder, volumes, client or CLIENT)
+    print(f"{folder} can go to any web server that lets other sites read it; or: view.py {folder} --serve")
+
+
+def _serve(folder: Path, address: str, port: int) -> None:
+    """Hand out an exported folder until it is interrupted."""
+    with serve_folder(folder, address, port) as server:
+        print(f"http://{_reached_at(address)}:{server.server_port}/index.html")
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        _wait()
+        server.shutdown()
+
+
+def _read(results: Path) -> dict[str, Shown]:
+    """Return what is shown of each volume."""
+    results = results / "results" if (results / "results").is_dir() else results
+    found = {name: find_layers(results, name) for name in find_volumes(results)}
     try:
-        import neuroglancer as ng
+        import neuroglancer  # noqa: F401
     except ImportError as error:
         raise UserError(f"Neuroglancer is not installed; {INSTALL}") from error
-    ng.set_server_bind_address(address)
-    viewers = {name: ng.Viewer() for name in layers}
-    for name, viewer in viewers.items():
-        with viewer.txn() as state:
-            fill_viewer(state, layers[name])
-    return viewers
+    from connectomics.runs.viewing.appearance import Shown, point_layers
+
+    return {
+        name: Shown(layers, point_layers(read_synapses(results, name), read_missed(results, name)))
+        for name, layers in found.items()
+    }
+
+
+def _show(volumes: dict[str, Shown], address: str, port: int) -> None:
+    """Show each volume until it is interrupted."""
+    import neuroglancer as ng
+
+    from connectomics.runs.viewing.appearance import as_layer, as_point_layer, fill_state
+
+    ng.set_server_bind_address(address, port)
+    viewers = {name: ng.Viewer() for name in volumes}  # a viewer lives as long as something holds it
+    for name, shown in volumes.items():
+        points_of = partial(as_point_layer, spacing_nm=shown.layers[0].spacing_nm)
+        with viewers[name].txn() as state:
+            fill_state(state, shown.layers, shown.points, lambda layer: as_layer(layer, _local(layer)), points_of)
+        print(f"{name}: {viewers[name]}")
+    _wait()
+
+
+def _local(layer: Layer) -> LocalVolume:
+    """Return a volume that this process hands out, box by box."""
+    import neuroglancer as ng
+
+    axes = ng.CoordinateSpace(names=["z", "y", "x"], units="nm", scales=layer.spacing_nm)
+    kind = "image" if layer.kind in ("raw", "prediction") else "segmentation"
+    return ng.LocalVolume(LazyVoxels(layer), axes, volume_type=kind, voxel_offset=layer.offset, downsampling="2d")
+
+
+def _reached_at(address: str) -> str:
+    """Return the name under which a server is reached."""
+    return socket.getfqdn() if address == EVERYBODY else address
+
+
+def _wait() -> None:
+    """Wait for Ctrl+C or a request to end; what standard input does is of no account."""
+    ended = threading.Event()
+    for one in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(one, lambda *_: ended.set())
+    print("Ctrl+C ends", flush=True)
+    while not ended.wait(3600):
+        pass

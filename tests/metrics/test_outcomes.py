@@ -6,20 +6,20 @@ import cc3d
 import numpy as np
 import pytest
 
-from connectomics.metrics import MaskPair, UndefinedError
-from connectomics.metrics.components import label_mask, measure_components
+from connectomics.metrics import LabelPair, UndefinedError
+from connectomics.metrics.judged import judge as judge_pair
+from connectomics.metrics.judged import synapse_detection
 from connectomics.metrics.matching import MatchRule
-from connectomics.metrics.outcomes import Outcome, Outcomes, judge_outcomes, synapse_detection
+from connectomics.metrics.outcomes import Outcome, Outcomes
 from tests.metrics.test_synapse_detection import draw
 
 CREMI = (40.0, 4.0, 4.0)
 
 
 def judge(predicted: np.ndarray, truth: np.ndarray, rule: MatchRule) -> Outcomes:
-    pair = MaskPair(predicted, truth, CREMI)
-    ours = measure_components(*label_mask(pair.predicted, rule.connectivity), pair.truth, CREMI)
-    theirs = measure_components(*label_mask(pair.truth, rule.connectivity), pair.predicted, CREMI)
-    return judge_outcomes(ours, theirs, rule)
+    outcomes = judge_pair(LabelPair(predicted, truth, CREMI), rule).outcomes
+    assert outcomes is not None
+    return outcomes
 
 
 def by_definition(predicted: np.ndarray, truth: np.ndarray, rule: MatchRule) -> tuple[list[str], list[str]]:
@@ -83,10 +83,11 @@ def test_each_word_means_what_it_says() -> None:
         (0, 1, 0, 4, 1, 10), (2, 3, 3, 8, 0, 10), (4, 5, 0, 4, 0, 10), (0, 1, 20, 24, 0, 4), (0, 1, 20, 24, 6, 10),
         (5, 6, 30, 32, 50, 52),
     )  # fmt: skip
-    scores = synapse_detection(MaskPair(predicted, truth, CREMI), MatchRule(min_iou=0.3))
+    scores = synapse_detection(LabelPair(predicted, truth, CREMI), MatchRule(min_iou=0.3))
     assert scores == {
         "f1": pytest.approx(2 * (5 / 6) ** 2 / (10 / 6)), "precision": 5 / 6, "recall": 5 / 6, "predicted": 6,
-        "annotated": 6, "found": 1, "poorly_outlined": 1, "merged": 1, "split": 1, "missed": 1, "invented": 1,
+        "annotated": 6, "detected": 5, "one_to_one_f1": 4 / 6, "found": 1, "poorly_outlined": 1,
+        "merged": 1, "split": 1, "missed": 1, "invented": 1,
     }  # fmt: skip
 
 
@@ -96,14 +97,14 @@ def test_in_a_chain_the_merger_names_what_it_covers() -> None:
     found = judge(predicted, truth, MatchRule())
     assert list(found.predicted) == [Outcome.MERGED, Outcome.SPLIT]
     assert list(found.annotated) == [Outcome.MERGED, Outcome.MERGED]
-    assert list(found.partner) == [0, 1]
+    assert list(found.joined.truth[found.partner]) == [0, 1]
 
 
 def test_the_counts_add_up() -> None:
     rng = np.random.default_rng(0)
     for _ in range(20):
         masks = rng.random((2, 3, 12, 12)) < rng.uniform(0.02, 0.3)
-        scores = synapse_detection(MaskPair(masks[0], masks[1], CREMI))
+        scores = synapse_detection(LabelPair(masks[0], masks[1], CREMI))
         detected = scores["annotated"] - scores["missed"]
         assert scores["recall"] == (pytest.approx(detected / scores["annotated"]) if scores["annotated"] else None)
         assert scores["found"] + scores["poorly_outlined"] + scores["split"] <= detected
@@ -112,7 +113,58 @@ def test_the_counts_add_up() -> None:
 def test_only_two_empty_masks_have_no_detection() -> None:
     nothing, something = draw(), draw((0, 1, 0, 4, 0, 4))
     with pytest.raises(UndefinedError):
-        synapse_detection(MaskPair(nothing, nothing, CREMI))
-    assert synapse_detection(MaskPair(nothing, something, CREMI))["f1"] == 0
-    assert synapse_detection(MaskPair(something, nothing, CREMI))["precision"] == 0
-    assert synapse_detection(MaskPair(something, nothing, CREMI))["recall"] is None
+        synapse_detection(LabelPair(nothing, nothing, CREMI))
+    assert synapse_detection(LabelPair(nothing, something, CREMI))["f1"] == 0
+    assert synapse_detection(LabelPair(something, nothing, CREMI))["precision"] == 0
+    assert synapse_detection(LabelPair(something, nothing, CREMI))["recall"] is None
+
+
+def test_neither_one_object_over_everything_nor_crumbs_win_the_score_that_decides() -> None:
+    truth = np.zeros((3, 40, 40), bool)
+    truth[1, 2:38:4, 2:30] = True  # nine synapses
+    whole = np.ones_like(truth)
+    crumbs = truth & (np.arange(40) % 3 == 0)  # nine pieces on each
+    for mask, objects in ((whole, 1), (crumbs, 81)):
+        scores = synapse_detection(LabelPair(mask, truth, CREMI))
+        assert (scores["f1"], scores["predicted"]) == (1, objects)
+        assert scores["one_to_one_f1"] < 0.25
+    assert synapse_detection(LabelPair(truth, truth, CREMI))["one_to_one_f1"] == 1
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_the_score_that_decides_is_that_of_the_best_of_all_ways_to_pair_objects(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    truth = np.kron(rng.random((2, 3, 4)) < 0.4, np.ones((1, 3, 3), bool))
+    predicted = np.roll(truth, rng.integers(-2, 3, 3), axis=(0, 1, 2)) ^ (rng.random(truth.shape) < 0.05)
+    if not (truth.any() or predicted.any()):
+        return
+    found = judge(predicted, truth, MatchRule())
+    pairs = list(zip(found.joined.predicted.tolist(), found.joined.truth.tolist(), strict=True))
+
+    def most(left: list[tuple[int, int]]) -> int:
+        if not left:
+            return 0
+        (p, t), *rest = left
+        return max(most(rest), 1 + most([(a, b) for a, b in rest if a != p and b != t]))
+
+    objects = len(found.predicted) + len(found.annotated)
+    assert found.one_to_one_f1 == pytest.approx(2 * most(pairs) / objects)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_synapses_with_sides_are_judged_by_their_unions_whether_these_touch_or_not(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    truth = np.kron(rng.integers(0, 7, (2, 3, 4)), np.ones((1, 4, 4), int)).astype(np.uint64)
+    predicted = np.where(rng.random(truth.shape) < 0.1, rng.integers(0, 9, truth.shape).astype(np.uint64), truth)
+    annotated = rng.random(truth.shape) < 0.9
+    judged = judge_pair(LabelPair(predicted, truth, CREMI, annotated, sided=True), MatchRule())
+    p, t = ((ids * annotated + 1) // 2 for ids in (predicted, truth))
+    ours, theirs = (np.unique(ids[ids > 0]) for ids in (p, t))
+    joined = {(int(i), int(j)) for i in ours for j in theirs if ((p == i) & (t == j)).any()}
+    assert judged.outcomes is not None
+    for numbers, words, side in ((ours, judged.outcomes.predicted, 0), (theirs, judged.outcomes.annotated, 1)):
+        alone = [number for number in numbers.tolist() if not any(pair[side] == number for pair in joined)]
+        word = (Outcome.INVENTED, Outcome.MISSED)[side]
+        assert [n for n, own in zip(numbers.tolist(), words, strict=True) if own == word] == alone
+    assert judged.both.predicted.numbers.tolist() == ours.tolist()
+    assert all(judged.right_way_round[i] is None for i in np.flatnonzero(judged.outcomes.predicted == "merged"))

@@ -87,7 +87,7 @@ def test_unions_match_at_an_overlap_of_exactly_one_half() -> None:
     truth = draw(k1=(0, 0, 20))
     assert len(detect(draw(k1=(0, 0, 10)), truth).synapses.matched) == 1
     assert len(detect(draw(k1=(0, 0, 9)), truth).synapses.matched) == 0
-    assert len(detect_polarity(draw(k1=(0, 0, 9)), truth, RAT, MatchRule(min_iou=0.4)).synapses.matched) == 1
+    assert len(detect_polarity(draw(k1=(0, 0, 9)), truth, RAT, MatchRule(strict_iou=0.4)).synapses.matched) == 1
 
 
 def test_one_prediction_over_two_synapses_finds_at_most_one() -> None:

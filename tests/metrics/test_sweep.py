@@ -8,20 +8,20 @@ from scipy import ndimage
 
 from connectomics.decoding import remove_small
 from connectomics.geometry import Box
-from connectomics.metrics import LabelPair, score_volume
+from connectomics.metrics import METRICS, LabelPair, score_volume
 from connectomics.metrics.distance import measure_distances
 from connectomics.metrics.matching import MatchRule
 from connectomics.metrics.sweep.forest import open_levels
 from connectomics.metrics.sweep.levels import measure_levels
 from connectomics.metrics.sweep.nearest import sum_nearest
-from connectomics.metrics.sweep.swept_scores import sweep_levels
+from connectomics.metrics.sweep.swept_scores import open_sizes, sweep_levels
 
 SPACINGS = [(40.0, 4.0, 4.0), (50.0, 4.6, 4.6), (8.0, 8.0, 8.0), (30.0, 6.0, 5.0)]
 THRESHOLDS = [0.1, 0.25, 0.3, 0.45, 0.5, 0.6, 0.61, 0.8, 0.999]
-RULES = [MatchRule(), MatchRule(0.1), MatchRule(0.3, 60.0, 6), MatchRule(0.5, 200.0, 18)]
+RULES = [MatchRule(), MatchRule(strict_iou=0.1), MatchRule(0.2, 0.3, 60.0, 6), MatchRule(0.3, 0.5, 200.0, 18)]
 PATIENT = settings(deadline=None, max_examples=60)
 
-SCORES = ("cremi_distance", "adgt", "adf", "jaccard", "dice", "precision", "recall", "synapse_f1")
+SCORES = ("cremi_distance", "adgt", "adf", "jaccard", "dice", "precision", "recall", "synapse_detection", "synapse_f1")
 
 
 def draw_volume(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
@@ -39,7 +39,7 @@ def draw_volume(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.nd
 def flattened(scores: dict) -> dict[str, float | None]:
     distance = scores["cremi_distance"] or dict.fromkeys(("score", "adgt", "adf"))
     named = {"cremi_distance": distance["score"], "adgt": distance["adgt"], "adf": distance["adf"]}
-    return named | {name: scores[name] for name in SCORES[3:]}
+    return named | {name: METRICS[name].number(scores[name]) for name in SCORES[3:]}
 
 
 @PATIENT
@@ -49,7 +49,7 @@ def test_each_setting_has_the_scores_of_its_mask(seed: int, spacing: tuple, rule
     whole = Box((0, 0, 0), probability.shape)
     levels = measure_levels([(whole, probability)], probability.shape, THRESHOLDS)
     sizes = [0, 2, 9]
-    swept = sweep_levels(levels, truth, spacing, THRESHOLDS, sizes, rule, annotated)
+    swept = sweep_levels(open_sizes(levels, sizes), truth, spacing, THRESHOLDS, sizes, rule, annotated)
     assert [(row.threshold, row.min_size) for row in swept] == [(t, s) for s in sizes for t in THRESHOLDS]
     names = ["cremi_distance", *SCORES[3:]]
     for row in swept:
@@ -88,8 +88,10 @@ def test_opened_levels_hold_every_mask_without_its_small_components(seed: int, c
 
 def test_where_no_threshold_is_reached_nothing_is_predicted_at_any() -> None:
     levels, truth = np.zeros((3, 4, 5), np.uint8), np.ones((3, 4, 5), bool)
-    for row in sweep_levels(levels, truth, SPACINGS[0], THRESHOLDS, [0, 9], MatchRule()):
-        assert row.scores == dict.fromkeys(SCORES) | {"jaccard": 0, "dice": 0, "recall": 0, "synapse_f1": 0}
+    for row in sweep_levels(open_sizes(levels, [0, 9]), truth, SPACINGS[0], THRESHOLDS, [0, 9], MatchRule()):
+        assert row.scores == dict.fromkeys(SCORES) | {
+            "jaccard": 0, "dice": 0, "recall": 0, "synapse_detection": 0, "synapse_f1": 0,
+        }  # fmt: skip
 
 
 def test_a_level_is_the_number_of_thresholds_that_a_probability_reaches_in_float32() -> None:

@@ -8,8 +8,9 @@ import cc3d
 import numpy as np
 import pytest
 
-from connectomics.metrics import MaskPair, UndefinedError
-from connectomics.metrics.matching import MatchRule, detect_synapses, synapse_f1
+from connectomics.metrics import LabelPair, MaskPair, UndefinedError
+from connectomics.metrics.judged import synapse_f1
+from connectomics.metrics.matching import MatchRule, detect_synapses
 
 CREMI = (40.0, 4.0, 4.0)
 SHAPE = (6, 40, 60)
@@ -37,22 +38,22 @@ def test_found_missed_and_invented_synapses_are_listed_with_size_and_place() -> 
 
 def test_overlap_at_exactly_the_limit_is_enough() -> None:
     truth, predicted = draw((0, 1, 0, 1, 0, 3)), draw((0, 1, 0, 1, 1, 4))  # 2 shared of 4
-    assert synapse_f1(MaskPair(predicted, truth, CREMI), MatchRule(min_iou=0.5)) == 1
-    assert synapse_f1(MaskPair(predicted, truth, CREMI), MatchRule(min_iou=0.51)) == 0
+    assert synapse_f1(LabelPair(predicted, truth, CREMI), MatchRule(strict_iou=0.5)) == 1
+    assert synapse_f1(LabelPair(predicted, truth, CREMI), MatchRule(strict_iou=0.51)) == 0
 
 
 def test_centroids_at_exactly_the_limit_are_close_enough_without_any_overlap() -> None:
     truth, predicted = draw((0, 1, 0, 2, 0, 2)), draw((0, 1, 0, 2, 10, 12))
-    pair = MaskPair(predicted, truth, CREMI)
+    pair = LabelPair(predicted, truth, CREMI)
     assert synapse_f1(pair, MatchRule(max_distance_nm=40)) == 1
     assert synapse_f1(pair, MatchRule(max_distance_nm=39.9)) == 0
-    assert synapse_f1(MaskPair(truth, truth, CREMI), MatchRule(max_distance_nm=0)) == 1
+    assert synapse_f1(LabelPair(truth, truth, CREMI), MatchRule(max_distance_nm=0)) == 1
 
 
 def test_one_prediction_over_two_synapses_finds_only_one_of_them() -> None:
     truth = draw((0, 1, 0, 4, 0, 10), (0, 1, 0, 4, 11, 18))
     predicted = draw((0, 1, 0, 4, 0, 18))
-    found = detect_synapses(MaskPair(predicted, truth, CREMI), MatchRule(min_iou=0.1))
+    found = detect_synapses(MaskPair(predicted, truth, CREMI), MatchRule(strict_iou=0.1))
     assert [match.annotated.voxels for match in found.matched] == [40]
     assert (len(found.missed), len(found.invented)) == (1, 0)
 
@@ -60,7 +61,7 @@ def test_one_prediction_over_two_synapses_finds_only_one_of_them() -> None:
 def test_as_many_as_possible_are_matched_even_if_one_pair_would_overlap_more() -> None:
     truth = draw((0, 1, 0, 1, 0, 10), (0, 1, 0, 1, 11, 16))
     predicted = draw((0, 1, 0, 1, 6, 16), (0, 1, 2, 3, 0, 10))  # the first touches both, the second is near one
-    rule = MatchRule(min_iou=0.2, max_distance_nm=10)
+    rule = MatchRule(strict_iou=0.2, max_distance_nm=10)
     found = detect_synapses(MaskPair(predicted, truth, CREMI), rule)
     assert len(found.matched) == 2
 
@@ -72,7 +73,7 @@ def test_no_other_one_to_one_assignment_matches_more_or_overlaps_more(seed: int)
     for _ in range(2):
         corners = rng.integers(0, (4, 30, 50), (5, 3))
         masks.append(draw(*((z, z + 2, y, y + 9, x, x + 9) for z, y, x in corners.tolist())))
-    pair, rule = MaskPair(*masks, CREMI), MatchRule(min_iou=0.02)
+    pair, rule = MaskPair(*masks, CREMI), MatchRule(strict_iou=0.02)
     predicted, truth = (cc3d.connected_components(mask, connectivity=26) for mask in masks)
     iou = np.array(
         [
@@ -81,7 +82,7 @@ def test_no_other_one_to_one_assignment_matches_more_or_overlaps_more(seed: int)
             for p in range(1, predicted.max() + 1)
         ]
     )  # fmt: skip
-    iou = np.where(iou >= rule.min_iou, iou, 0)
+    iou = np.where(iou >= rule.strict_iou, iou, 0)
     iou = iou if len(iou) <= len(iou.T) else iou.T
     chosen = [iou[range(len(iou)), columns] for columns in permutations(range(len(iou.T)), len(iou))]
     best = max(((gain > 0).sum(), gain.sum()) for gain in chosen)
@@ -100,20 +101,20 @@ def test_voxels_that_share_a_corner_are_one_synapse_unless_the_rule_says_otherwi
 def test_without_any_synapse_there_is_no_score_and_with_one_missing_it_is_zero() -> None:
     nothing, something = draw(), draw((0, 1, 0, 4, 0, 4))
     with pytest.raises(UndefinedError, match="no voxel is predicted, and none"):
-        synapse_f1(MaskPair(nothing, nothing, CREMI))
-    assert synapse_f1(MaskPair(something, nothing, CREMI)) == 0
-    assert synapse_f1(MaskPair(nothing, something, CREMI), MatchRule(max_distance_nm=100)) == 0
+        synapse_f1(LabelPair(nothing, nothing, CREMI))
+    assert synapse_f1(LabelPair(something, nothing, CREMI)) == 0
+    assert synapse_f1(LabelPair(nothing, something, CREMI), MatchRule(max_distance_nm=100)) == 0
     found = detect_synapses(MaskPair(nothing, nothing, CREMI))
     assert (found.precision, found.recall, found.f1) == (None, None, None)
 
 
-@pytest.mark.parametrize("min_iou", [0, -0.5, 1.5])
-def test_an_overlap_that_asks_for_nothing_or_too_much_is_refused(min_iou: float) -> None:
-    with pytest.raises(ValueError, match="min_iou"):
-        MatchRule(min_iou=min_iou)
+@pytest.mark.parametrize("strict_iou", [0, -0.5, 1.5])
+def test_an_overlap_that_asks_for_nothing_or_too_much_is_refused(strict_iou: float) -> None:
+    with pytest.raises(ValueError, match="strict_iou"):
+        MatchRule(strict_iou=strict_iou)
 
 
-@pytest.mark.parametrize("rule", [MatchRule(), MatchRule(min_iou=0.01, max_distance_nm=60)])
+@pytest.mark.parametrize("rule", [MatchRule(), MatchRule(strict_iou=0.01, max_distance_nm=60)])
 def test_noise_with_thousands_of_components_is_matched_with_itself_alone(rule: MatchRule) -> None:
     noise = np.random.default_rng(0).random((10, 150, 150)) < 0.01
     found = detect_synapses(MaskPair(noise, noise, CREMI), rule)

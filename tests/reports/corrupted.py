@@ -7,7 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectomics.geometry import ZYX
-from connectomics.metrics import LabelPair, MaskPair, mean_over_volumes, score_volume
+from connectomics.metrics import LabelPair, mean_over_volumes, score_volume, with_counts
+from connectomics.metrics.judged import judge
+from connectomics.metrics.matching import MatchRule
 from connectomics.phantom import make_phantom
 from connectomics.reports.reported import ReportedVolume
 from connectomics.volumes.intensity import IntensityRange
@@ -21,7 +23,7 @@ class Corrupted:
     """Everything that a page shows of one volume."""
 
     volume: ReportedVolume
-    pair: MaskPair
+    pair: LabelPair
 
 
 def corrupt(image: NDArray, label: NDArray, name: str, rng: np.random.Generator, lost: int, invented: int) -> Corrupted:
@@ -36,10 +38,10 @@ def corrupt(image: NDArray, label: NDArray, name: str, rng: np.random.Generator,
     soft = np.stack([cv2.GaussianBlur(section.astype(np.float32), (0, 0), 1.5) for section in predicted])
     probability = np.clip(soft + rng.normal(0, 0.02, truth.shape), 0, 1).astype(np.float32)
     mask = probability >= np.float32(0.5)
-    sources = [ArraySource.of(array, SPACING) for array in (image, mask.astype(np.uint8), label)]
-    volume = ReportedVolume(name, sources[0], IntensityRange(0, 255), sources[1], sources[2],
-                            probability=ArraySource.of(probability, SPACING))  # fmt: skip
-    return Corrupted(volume, MaskPair(mask, truth, SPACING))
+    pair = LabelPair(mask, truth, SPACING)
+    volume = ReportedVolume(name, ArraySource.of(image, SPACING), IntensityRange(0, 255), judge(pair, MatchRule()),
+                            ArraySource.of(probability, SPACING))  # fmt: skip
+    return Corrupted(volume, pair)
 
 
 def corrupted_phantom(
@@ -52,7 +54,6 @@ def corrupted_phantom(
 
 def scores_of(*cases: Corrupted) -> dict:
     """Return what `metrics.json` holds of them."""
-    names = ["cremi_distance", "jaccard", "precision", "recall", "synapse_f1"]
-    pairs = {case.volume.name: LabelPair(case.pair.predicted, case.pair.truth, SPACING) for case in cases}
-    volumes = {name: score_volume(pair, names) for name, pair in pairs.items()}
+    names = with_counts(["cremi_distance", "jaccard", "precision", "recall"])
+    volumes = {case.volume.name: score_volume(case.pair, names) for case in cases}
     return {"volumes": volumes, "mean": mean_over_volumes(volumes)}

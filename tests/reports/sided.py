@@ -7,6 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectomics.geometry import ZYX
+from connectomics.metrics import LabelPair
+from connectomics.metrics.judged import judge
+from connectomics.metrics.matching import MatchRule
 from connectomics.phantom import make_phantom
 from connectomics.reports.reported import ReportedVolume
 from connectomics.volumes.intensity import IntensityRange
@@ -49,9 +52,9 @@ def sided_phantom(shape: ZYX = (12, 160, 200), seed: int = 3) -> Sided:
     predicted[z : z + 2, y + 4 : y + 8, x : x + 20][free[:, 4:]] = 2 * number + 2
     soft = [np.stack([cv2.GaussianBlur(s.astype(np.float32), (0, 0), 1) for s in mask]) for mask in
             (predicted % 2 == 1, (predicted > 0) & (predicted % 2 == 0), predicted > 0)]  # fmt: skip
-    image, labels, label = (ArraySource.of(array, SPACING) for array in (phantom.image, predicted, truth))
+    judged = judge(LabelPair(predicted, truth, SPACING, sided=True), MatchRule())
     volume = ReportedVolume(
-        "im_A", image, IntensityRange(0, 255), labels, label,
+        "im_A", ArraySource.of(phantom.image, SPACING), IntensityRange(0, 255), judged,
         probability=ArraySource.of(np.stack(soft), SPACING), foreground=lambda probability: probability[2],
     )  # fmt: skip
     return Sided(volume, predicted, truth, lost=1, turned=3, invented=1)

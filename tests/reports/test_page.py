@@ -14,16 +14,17 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from connectomics.metrics import LabelPair, MaskPair, score_volume
-from connectomics.metrics.matching import MatchRule, detect_synapses
-from connectomics.reports.charts import draw_curves
-from connectomics.reports.mistakes import compare_objects
+from connectomics.errors import UserError
+from connectomics.metrics import LabelPair, score_volume
+from connectomics.metrics.judged import judge, list_objects
+from connectomics.metrics.matching import MatchRule
+from connectomics.metrics.outcomes import Outcome
+from connectomics.reports.listed import outline_pair
 from connectomics.reports.outlines import MAX_CHARACTERS, MAX_OUTLINES, UNITS, outline_objects, trace
 from connectomics.reports.page import ReportHead, write_report
 from connectomics.reports.pictures import MAX_PIXELS, choose_size, encode_gray, encode_probability
 from connectomics.reports.thresholds import ThresholdSweep
-from connectomics.volumes.labels import CREMI_BACKGROUND
-from connectomics.volumes.source import ArraySource, VolumeInfo
+from connectomics.volumes.source import ArraySource
 from tests.reports.corrupted import SPACING, corrupted_phantom, scores_of
 
 HEAD = ReportHead("a test", {}, 0.5)
@@ -49,7 +50,8 @@ def section_data(page: Path, name: str) -> dict:
 
 def written(folder: Path, *cases, **more) -> Path:  # type: ignore[no-untyped-def]
     path = folder / "report.html"
-    write_report(path, HEAD, scores_of(*cases), [case.volume for case in cases], **more)
+    volumes = [case.volume for case in cases]
+    write_report(path, HEAD, scores_of(*cases), volumes, [one.image.shape for one in volumes], **more)
     return path
 
 
@@ -70,31 +72,37 @@ def test_every_object_has_an_outline_however_small(mask: np.ndarray) -> None:
 
 
 @PATIENT
-@given(st.integers(0, 2**32 - 1), st.sampled_from([6, 18, 26]))
-def test_outlined_objects_are_those_that_were_matched(seed: int, near: int) -> None:
-    predicted, truth = np.random.default_rng(seed).random((2, 4, 9, 11)) < 0.2
-    pair, rule = MaskPair(predicted, truth, SPACING), MatchRule(connectivity=near)
-    detection, compared = detect_synapses(pair, rule), compare_objects(pair, rule)
-    for kind, expected in (("missed", detection.missed), ("invented", detection.invented)):
-        mine = {m.id: m for m in compared.mistakes if m.kind == kind}
-        assert {id: m.voxels for id, m in mine.items()} == {s.id: s.voxels for s in expected}
-        mask = truth if kind == "missed" else predicted
-        for mistake in mine.values():
-            assert 1 <= mistake.peak_voxels <= mask[mistake.z].sum()
-            shown = {(k, one.id) for k, one in compared.section(mistake.z)}
-            assert (kind, mistake.id) in shown
-    sizes = [m.voxels for m in compared.mistakes]
+@given(st.integers(0, 2**32 - 1), st.sampled_from([6, 18, 26]), st.booleans())
+def test_listed_objects_are_those_that_were_judged(seed: int, near: int, partly: bool) -> None:
+    rng = np.random.default_rng(seed)
+    predicted, truth = rng.random((2, 4, 9, 11)) < 0.2
+    annotated = rng.random(truth.shape) < 0.8 if partly else None
+    judged = judge(LabelPair(predicted, truth, SPACING, annotated), MatchRule(connectivity=near))
+    outlined = outline_pair(judged)
+    outcomes, listed = judged.outcomes, outlined.list()
+    assert outcomes is not None
+    for word in Outcome:
+        own = outcomes.annotated if word == Outcome.MISSED else outcomes.predicted
+        expected = {k for k, one in enumerate(own, 1) if one == word}
+        assert {one.id for one in listed if one.kind == word} == expected
+    for one in listed:
+        ids = judged.both.truth_ids if one.kind == "missed" else judged.both.predicted_ids
+        assert one.voxels == (ids == one.id).sum()
+        assert one.peak_voxels == (ids[one.z] == one.id).sum()
+        assert (one.kind, one.id) in {(kind, number) for kind, number, _ in outlined.section(one.z)}
+    sizes = [one.voxels for one in listed]
     assert sizes == sorted(sizes, reverse=True)
-    assert compared.predicted.outlined.voxels[1:].sum() == predicted.sum()
-    assert compared.predicted.outlined.shared.sum() == (predicted & truth).sum()
+    pair = judged.pair.masks
+    assert outlined.predicted.outlined.voxels[1:].sum() == pair.predicted.sum()
+    assert outlined.predicted.outlined.shared.sum() == (pair.predicted & pair.truth).sum()
 
 
-def test_a_mistake_is_shown_where_most_of_it_is() -> None:
+def test_an_object_is_shown_where_most_of_it_is() -> None:
     truth = np.zeros((5, 20, 20), bool)
     truth[1, 3, 3:5] = truth[2, 2:5, 3:8] = truth[3, 3, 3] = True
-    (mistake,) = compare_objects(MaskPair(np.zeros_like(truth), truth, SPACING), MatchRule()).mistakes
-    assert (mistake.kind, mistake.z, mistake.y, mistake.x) == ("missed", 2, 3, 5)
-    assert (mistake.voxels, mistake.peak_voxels, mistake.shared) == (18, 15, 0)
+    (one,) = outline_pair(judge(LabelPair(np.zeros_like(truth), truth, SPACING), MatchRule())).list()
+    assert (one.kind, one.z, one.y, one.x) == ("missed", 2, 3, 5)
+    assert (one.voxels, one.peak_voxels, one.shared) == (18, 15, 0)
 
 
 def test_noise_does_not_swell_the_page() -> None:
@@ -120,16 +128,6 @@ def test_a_sweep_gives_at_each_threshold_the_scores_of_that_mask(seed: int, thre
     names = ["jaccard", "precision", "recall"]
     scores = score_volume(pair, names)
     assert sweep.curves()[threshold] == {name: scores[name] for name in names}
-
-
-def test_curves_break_where_a_number_is_undefined_and_shares_have_their_own_figure() -> None:
-    curves = {t: {"recall": t, "cremi_distance": None if t == 0.5 else 90.0} for t in (0.25, 0.5, 0.75)}
-    drawn = draw_curves("a <b> title", curves, used=0.5)
-    assert drawn.count("<figure") == 2
-    assert "<b>" not in drawn
-    assert "undefined" in drawn
-    lines = [d.count("L") for d in re.findall(r'series s0" d="(M[^"]*)"', drawn) if "h18" not in d]
-    assert lines == [2, 0, 0]
 
 
 @pytest.mark.parametrize("shape", [(125, 1250, 1250), (5, 40, 60), (3, 1, 4000), (2000, 4096, 4096)])
@@ -162,31 +160,39 @@ def test_a_page_holds_every_section_and_the_same_numbers_as_the_metrics(tmp_path
         assert np.abs(shown - case.volume.image.read_all()[0, z]).mean() < 20
         assert section_data(page, f"outlines-0-{z}")["left_out"] == 0
     (entry,) = section_data(page, "entries")["volumes"]
-    detection = detect_synapses(case.pair)
-    assert [entry[k] for k in ("found", "missed", "invented")] == [
-        len(detection.matched), len(detection.missed), len(detection.invented)]  # fmt: skip
+    assert entry["detection"] == scores_of(case)["volumes"][case.volume.name]["synapse_detection"]
+    for one in entry["objects"]:
+        expected = None
+        if one["kind"] != "missed":
+            inside = case.volume.judged.both.predicted_ids == one["id"]
+            expected = pytest.approx(case.volume.probability.read_all()[0][inside].mean(), abs=1e-4)
+        assert one["probability"] == expected
     assert f"{scores_of(case)['mean']['jaccard']:.4g}" in page.read_text(encoding="utf-8")
     assert [entry.name for entry in tmp_path.iterdir()] == ["report.html"]
 
 
-def test_excluded_voxels_are_marked_and_make_no_mistakes(tmp_path: Path) -> None:
+def test_excluded_voxels_are_marked_and_nothing_becomes_of_what_lies_there(tmp_path: Path) -> None:
     case = corrupted_phantom((4, 64, 80), invented=0)
-    nothing = ArraySource.of(np.zeros((4, 64, 80), np.uint8), SPACING)
-    page = tmp_path / "report.html"
-    write_report(page, HEAD, scores_of(case), [replace(case.volume, annotated=nothing)])
+    pair = LabelPair(case.pair.predicted, case.pair.truth, SPACING, np.zeros((4, 64, 80), bool))
+    page = written(tmp_path, replace(case, volume=replace(case.volume, judged=judge(pair, MatchRule()))))
     (entry,) = section_data(page, "entries")["volumes"]
-    assert (entry["found"], entry["missed"], entry["invented"], entry["mistakes"]) == (0, 0, 0, [])
+    assert (entry["predicted"], entry["detection"]["annotated"], entry["objects"]) == (0, 0, [])
     assert section_data(page, "pictures-0-0")["excluded"].startswith("M")
 
 
-def test_the_cleft_with_id_0_of_a_challenge_file_is_one(tmp_path: Path) -> None:
-    case = corrupted_phantom((4, 64, 80), synapses_per_um3=0, invented=0, lost=0)
-    ids = np.full((1, 4, 64, 80), CREMI_BACKGROUND, np.uint64)
-    ids[0, 1:3, 20:30, 20:40] = 0
-    label = ArraySource(ids, VolumeInfo("a", 1, ids.shape[1:], ids.dtype, SPACING, layout="cremi"))
-    page = tmp_path / "report.html"
-    write_report(page, HEAD, scores_of(case), [replace(case.volume, label=label)])
-    assert section_data(page, "entries")["volumes"][0]["missed"] == 1
+def test_a_page_without_a_label_says_what_was_found_and_nothing_of_scores(tmp_path: Path) -> None:
+    case, page = corrupted_phantom((4, 64, 80)), tmp_path / "report.html"
+    alone = replace(case.volume, judged=list_objects(case.pair.predicted, SPACING, False, MatchRule()))
+    write_report(page, HEAD, None, [alone], [case.pair.truth.shape])
+    entries, text = section_data(page, "entries"), page.read_text(encoding="utf-8")
+    (entry,) = entries["volumes"]
+    assert not entries["labelled"]
+    assert [kind["key"] for kind in entries["kinds"]] == ["found"]
+    assert f"<b>{entry['predicted']}</b> synapses found" in text
+    assert {one["kind"] for one in entry["objects"]} == {"found"}
+    assert len(entry["objects"]) == entry["predicted"] > 0
+    for absent in ("scores-title", "curves-title", "are annotated", "intersection over union"):
+        assert absent not in text
 
 
 def test_a_page_without_probabilities_says_so(tmp_path: Path) -> None:
@@ -199,8 +205,9 @@ def test_a_page_without_probabilities_says_so(tmp_path: Path) -> None:
 def test_a_page_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
     case = corrupted_phantom((3, 48, 48))
     before = written(tmp_path, case).read_bytes()
-    broken = ArraySource.of(np.full((3, 48, 48), 0.5, np.float32), SPACING)  # a label that is none
-    with pytest.raises(Exception, match="not a label"):
-        write_report(tmp_path / "report.html", HEAD, scores_of(case), [replace(case.volume, label=broken)])
+    shallow = ArraySource.of(np.zeros((2, 48, 48), np.uint8), SPACING)  # not the grid of the labels
+    broken = replace(case.volume, probability=shallow)
+    with pytest.raises(UserError, match="reaches outside"):
+        write_report(tmp_path / "report.html", HEAD, scores_of(case), [broken], [(3, 48, 48)])
     assert (tmp_path / "report.html").read_bytes() == before
     assert [entry.name for entry in tmp_path.iterdir()] == ["report.html"]

@@ -2,13 +2,18 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
+from math import ceil, log
 from pathlib import Path
 
 import pytest
 
+from connectomics.metrics.judged import list_objects
+from connectomics.metrics.matching import MatchRule
+from connectomics.metrics.outcomes import Outcome
 from connectomics.reports.page import ReportHead, write_report
 from tests.browser import Browser, find_browser
-from tests.reports.corrupted import corrupted_phantom, scores_of
+from tests.reports.corrupted import SPACING, corrupted_phantom, scores_of
 from tests.reports.sided import CLASSES, sided_phantom
 
 PROGRAM = find_browser()
@@ -21,10 +26,11 @@ EVIL = "im_<script>alert(1)</script>&\"'"
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a page of two volumes, one with a name that is no HTML."""
-    cases = [corrupted_phantom((DEPTH, 96, 128), seed=0), corrupted_phantom((5, 64, 64), EVIL, seed=1)]
+    cases = [corrupted_phantom((DEPTH, 96, 128), seed=0, invented=6), corrupted_phantom((5, 64, 64), EVIL, seed=1)]
     path = tmp_path_factory.mktemp("page") / "report.html"
     head = ReportHead("a test", {"checkpoint": "runs/<b>last.ckpt"}, 0.5)
-    write_report(path, head, scores_of(*cases), [case.volume for case in cases])
+    volumes = [case.volume for case in cases]
+    write_report(path, head, scores_of(*cases), volumes, [one.image.shape for one in volumes])
     return path
 
 
@@ -50,8 +56,8 @@ def browser(started: Browser, page: Path) -> Iterator[Browser]:
 def sided(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a page of synapses with two sides."""
     path = tmp_path_factory.mktemp("sided") / "report.html"
-    head = ReportHead("sides", {}, 0.5, CLASSES)
-    write_report(path, head, {"volumes": {}, "mean": {}}, [sided_phantom().volume])
+    head, volume = ReportHead("sides", {}, 0.5, classes=CLASSES), sided_phantom().volume
+    write_report(path, head, {"volumes": {}, "mean": {}}, [volume], [volume.image.shape])
     return path
 
 
@@ -117,9 +123,9 @@ def test_the_wheel_walks_too(browser: Browser) -> None:
 
 
 @pytest.mark.parametrize("kind", ["missed", "invented"])
-def test_a_click_on_a_mistake_shows_and_marks_it(browser: Browser, kind: str) -> None:
-    entry = browser.evaluate(f"{ENTRIES}.volumes[0].mistakes.find(m => m.kind === '{kind}')")
-    browser.click(f"#mistakes button[data-kind={kind}]")
+def test_a_click_on_an_object_shows_and_marks_it(browser: Browser, kind: str) -> None:
+    entry = browser.evaluate(f"{ENTRIES}.volumes[0].objects.find(m => m.kind === '{kind}')")
+    browser.click(f"#objects button[data-kind={kind}]")
     assert shown(browser) == entry["z"]
     browser.wait_for("document.querySelector('#outlines .mark') !== null")
     assert browser.evaluate(f"document.querySelector('#outlines .{kind} .chosen path:not(.under)').dataset.id") == str(
@@ -131,17 +137,79 @@ def test_a_click_on_a_mistake_shows_and_marks_it(browser: Browser, kind: str) ->
         "return x > s.x && x < s.right && y > s.y && y < s.bottom; })()"
     )
     assert inside
-    assert browser.evaluate("document.querySelectorAll('#mistakes button[aria-current]').length") == 1
+    assert browser.evaluate("document.querySelectorAll('#objects button[aria-current]').length") == 1
 
 
-def test_the_mistakes_can_be_walked_with_keys_largest_first(browser: Browser) -> None:
-    sizes = browser.evaluate(f"{ENTRIES}.volumes[0].mistakes.map(m => m.voxels)")
+def test_the_list_can_be_walked_with_keys_largest_first(browser: Browser) -> None:
+    sizes = browser.evaluate(f"{ENTRIES}.volumes[0].objects.map(m => m.voxels)")
     assert sizes == sorted(sizes, reverse=True)
-    first, last = (f"#mistakes li:{which}-child button[aria-current]" for which in ("first", "last"))
+    first, last = (f"#objects li:{which}-child button[aria-current]" for which in ("first", "last"))
     browser.press("n")
     browser.wait_for(f"document.querySelector('{first}') !== null")
     browser.press("b")
     browser.wait_for(f"document.querySelector('{last}') !== null")
+
+
+def test_the_list_follows_the_sliders_and_the_order(browser: Browser) -> None:
+    browser.evaluate("document.getElementById('list-found').click()")
+    entries = browser.evaluate(f"{ENTRIES}.volumes[0].objects")
+    listed = "[...document.querySelectorAll('#objects button')].map(b => [b.dataset.kind, Number(b.dataset.id)])"
+    told = "document.getElementById('counts').textContent"
+    named = [[one["kind"].replace(" ", "_"), one["id"]] for one in entries]
+    assert browser.evaluate(listed) == named
+    assert browser.evaluate(told) == f"{len(named)} of {len(named)}"
+
+    def move(slider: str, value: float) -> None:
+        browser.evaluate(
+            f"(s => {{ s.value = {value}; s.dispatchEvent(new Event('input')); }})(document.getElementById('{slider}'))"
+        )
+
+    sizes = [one["voxels"] for one in entries]
+    place = ceil(100 * log(sizes[len(sizes) // 2]) / log(sizes[0]))
+    move("least-size", place)
+    size = round(sizes[0] ** (place / 100))
+    small = sum(one["voxels"] < size for one in entries)
+    assert 0 < small < len(entries)
+    assert len(browser.evaluate(listed)) == len(entries) - small
+    verb = "is" if small == 1 else "are"
+    assert browser.evaluate(told) == f"{len(entries) - small} of {len(entries)}; {small} {verb} below {size} voxels"
+    move("least-size", 0)
+    sure = sorted(one["probability"] for one in entries if one["probability"] is not None)
+    least = round((sure[0] + sure[-1]) / 2, 2)
+    move("least-probability", least)
+    kept = [one for one in entries if one["probability"] is None or one["probability"] >= least]
+    assert 0 < len(kept) < len(entries)
+    assert len(browser.evaluate(listed)) == len(kept)
+    move("least-probability", 0)
+    move("order", "'probability'")
+    order = sorted(entries, key=lambda one: -1 if one["probability"] is None else one["probability"], reverse=True)
+    assert browser.evaluate(listed) == [[one["kind"].replace(" ", "_"), one["id"]] for one in order]
+
+
+def test_the_first_thing_that_is_said_is_how_many_there_are(browser: Browser) -> None:
+    counts = browser.evaluate(f"{ENTRIES}.volumes[0].detection")
+    said = browser.evaluate("document.querySelector('.headline').textContent")
+    assert said.startswith(f"{counts['detected']} of {counts['annotated']} annotated synapses detected")
+    chips = browser.evaluate("[...document.querySelectorAll('.outcomes')[0].children].map(c => c.textContent)")
+    assert chips == [f"{word} {counts[word.key]}" for word in Outcome]
+
+
+def test_a_page_without_labels_lists_what_was_found_and_a_click_shows_the_place(
+    started: Browser, tmp_path: Path
+) -> None:
+    case = corrupted_phantom((DEPTH, 96, 128))
+    alone = replace(case.volume, judged=list_objects(case.pair.predicted, SPACING, False, MatchRule()))
+    write_report(tmp_path / "report.html", ReportHead("alone", {}, 0.5), None, [alone], [alone.image.shape])
+    started.complaints.clear()
+    started.open(tmp_path / "report.html")
+    started.wait_for("document.getElementById('stage').dataset.shown !== undefined")
+    objects = started.evaluate(f"{ENTRIES}.volumes[0].objects")
+    assert visible(started, "#objects button") == len(objects) == len(alone.judged.both.predicted) > 2
+    assert visible(started, "#shown-kinds, #listed-kinds, [data-labelled]") == 0
+    started.click("#objects li:nth-child(2) button")
+    assert shown(started) == objects[1]["z"]
+    started.wait_for("document.querySelector('#outlines .found .chosen') !== null")
+    assert started.complaints == []
 
 
 def test_the_probability_can_be_laid_over(browser: Browser) -> None:
@@ -161,7 +229,7 @@ def test_the_probability_can_be_laid_over(browser: Browser) -> None:
 def test_outlines_can_be_hidden_one_kind_at_a_time_or_all(browser: Browser) -> None:
     count = "document.querySelectorAll('#outlines path').length"
     every = browser.evaluate(count)
-    kind = browser.evaluate(f"{ENTRIES}.volumes[0].mistakes[0].kind")  # the page opens where the largest mistake is
+    kind = browser.evaluate(f"{ENTRIES}.volumes[0].objects[0].kind")  # the page opens where the largest mistake is
     browser.click(f"#show-{kind}")
     assert browser.evaluate(f"document.querySelector('#outlines .{kind}')") is None
     hidden = browser.evaluate(count)
@@ -200,7 +268,7 @@ def visible(browser: Browser, selector: str) -> int:
 def test_a_page_without_parts_offers_none(browser: Browser) -> None:
     assert visible(browser, "[data-parts]") == 0
     assert browser.evaluate("document.querySelectorAll('#outlines .arrow, #outlines [class^=part]').length") == 0
-    assert "wrong way" not in browser.evaluate("document.getElementById('counts').textContent")
+    assert "wrong way" not in browser.evaluate("document.getElementById('counted').textContent")
 
 
 def test_each_side_has_its_colour_and_each_synapse_its_arrow(sides: Browser) -> None:
@@ -217,15 +285,15 @@ def test_each_side_has_its_colour_and_each_synapse_its_arrow(sides: Browser) -> 
 
 
 def test_synapses_that_are_the_wrong_way_round_are_listed_and_shown(sides: Browser) -> None:
-    assert "3 of them the wrong way round" in sides.evaluate("document.getElementById('counts').textContent")
-    assert visible(sides, "#mistakes button[data-kind=turned]") == 3
-    assert "no post" in sides.evaluate("document.getElementById('mistakes').textContent")
-    entry = sides.evaluate(f"{ENTRIES}.volumes[0].mistakes.find(m => m.kind === 'turned')")
-    sides.click("#mistakes button[data-kind=turned]")
+    assert "3 the wrong way round" in sides.evaluate("document.getElementById('counted').textContent")
+    assert visible(sides, "#objects button[data-kind=turned]") == 3
+    assert "no post" in sides.evaluate("document.getElementById('objects').textContent")
+    entry = sides.evaluate(f"{ENTRIES}.volumes[0].objects.find(m => m.kind === 'turned')")
+    sides.click("#objects button[data-kind=turned]")
     assert shown(sides) == entry["z"]
     sides.wait_for("document.querySelector('#outlines .turned .chosen .arrow') !== null")
     sides.click("#list-turned")
-    assert visible(sides, "#mistakes button[data-kind=turned]") == 0
+    assert visible(sides, "#objects button[data-kind=turned]") == 0
     sides.press("o")
     assert sides.evaluate("document.querySelectorAll('#outlines .turned').length") == 0
 

@@ -1,4 +1,5 @@
 import io
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -6,19 +7,24 @@ from rich.console import Console
 
 from connectomics.drawing.figures import (
     CHANNEL_COLORS,
-    FALSE_COLOR,
-    MISSED_COLOR,
-    TRUE_COLOR,
-    TURNED_COLOR,
-    compared,
+    draw_outcomes,
     heat,
     outlined,
     sections_side_by_side,
     stacked,
     to_gray,
 )
+from connectomics.drawing.legend import draw_legend
+from connectomics.drawing.outcome_styles import STYLES
+from connectomics.metrics import LabelPair
+from connectomics.metrics.judged import judge, list_objects
+from connectomics.metrics.matching import MatchRule
+from connectomics.metrics.outcomes import Outcome
 from connectomics.reports.scores import print_scores
+from connectomics.reports.section_picture import draw_sections, legend_entries
 from connectomics.screen.durations import describe_seconds
+
+FOUND = STYLES["found"].color
 
 
 @pytest.mark.parametrize(
@@ -39,23 +45,47 @@ def test_a_length_of_time_reads_as_people_say_it(seconds: float, text: str) -> N
 def test_an_outline_lies_around_its_object_and_leaves_it_free() -> None:
     mask = np.zeros((7, 7), bool)
     mask[2:5, 2:5] = True
-    picture = outlined(np.full((7, 7), 9, np.uint8), mask, TRUE_COLOR)
-    line = (picture == TRUE_COLOR).all(-1)
+    picture = outlined(np.full((7, 7), 9, np.uint8), mask, FOUND)
+    line = (picture == FOUND).all(-1)
     assert line.sum() == 16
     assert not (line & mask).any()
     assert (picture[mask] == 9).all()
 
 
-def test_found_invented_and_missed_clefts_have_their_own_colours() -> None:
-    predicted, truth = np.zeros((2, 20, 20), bool)
-    predicted[2:4, 2:4] = truth[3:5, 2:4] = True
-    predicted[2:4, 12:14] = True
-    truth[12:14, 2:4] = True
-    picture = compared(np.zeros((20, 20), np.uint8), predicted, truth)
-    seen = {tuple(color) for color in picture.reshape(-1, 3).tolist()}
-    assert seen == {(0, 0, 0), TRUE_COLOR, FALSE_COLOR, MISSED_COLOR}
-    assert tuple(picture[1, 12]) == FALSE_COLOR
-    assert tuple(picture[11, 2]) == MISSED_COLOR
+def test_a_dashed_line_is_the_same_line_with_gaps() -> None:
+    mask = np.zeros((30, 40), bool)
+    mask[5:20, 6:30] = True
+    mask[10:14, 12:20] = False
+    whole, dashed = (
+        (outlined(np.zeros((30, 40), np.uint8), mask, FOUND, dash) == FOUND).all(-1) for dash in ((), (3, 2))
+    )
+    assert not (dashed & ~whole).any()
+    assert 0.5 < dashed.sum() / whole.sum() < 0.7
+
+
+def simulated(colors: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield colours (N, 3) in CIELAB as people see them who lack no cones, or one of the three kinds (Machado 2009)."""
+    cones = [
+        np.eye(3),
+        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+        [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+    ]
+    to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    shares = colors / 255
+    linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
+    for matrix in cones:
+        xyz = (linear @ np.transpose(matrix)).clip(0, 1) @ to_xyz.T / (0.9505, 1, 1.089)
+        x, y, z = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116).T
+        yield np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=1)
+
+
+def test_every_kind_of_object_is_told_apart_by_its_colour_whatever_the_eyes_and_by_its_line() -> None:
+    assert set(STYLES) == {*Outcome, "turned", "annotated"}
+    for seen in simulated(np.array([style.color for style in STYLES.values()], float)):
+        apart = np.linalg.norm(seen[:, np.newaxis] - seen, axis=-1)
+        assert apart[np.triu_indices(len(STYLES), 1)].min() > 20
+    assert len({style.dash for style in STYLES.values()}) == len(STYLES)
 
 
 def two_sided(pre: int, post: int, at: int = 20) -> np.ndarray:
@@ -65,19 +95,10 @@ def two_sided(pre: int, post: int, at: int = 20) -> np.ndarray:
     return ids
 
 
-def test_a_synapse_whose_sides_are_the_wrong_way_round_has_its_own_colour() -> None:
-    gray = np.full((40, 60), 90, np.uint8)
-    truth = two_sided(1, 2)
-    for predicted, color in ((two_sided(7, 8), TRUE_COLOR), (two_sided(8, 7), TURNED_COLOR)):
-        picture = compared(gray, predicted, truth, parts=2)
-        assert tuple(picture[9, 24]) == color
-        assert tuple(picture[9, 28]) == color
-    assert tuple(compared(gray, two_sided(8, 7), truth)[9, 24]) == TRUE_COLOR  # without parts there is no way round
-
-
 def test_the_sides_are_tinted_in_the_colours_of_their_channels_and_the_arrow_leads_to_the_post_side() -> None:
     gray = np.full((40, 60), 90, np.uint8)
-    picture = compared(gray, two_sided(1, 2), None, parts=2).astype(int)
+    ids = two_sided(1, 2)
+    picture = draw_outcomes(gray, [("found", ids > 0)], [ids], parts=2).astype(int)
     for x, color in ((22, CHANNEL_COLORS[0]), (30, CHANNEL_COLORS[1])):
         np.testing.assert_allclose(picture[12, x], 0.7 * 90 + 0.3 * np.array(color), atol=1)
     bright = np.argwhere((picture > 235).all(axis=-1))
@@ -85,10 +106,41 @@ def test_the_sides_are_tinted_in_the_colours_of_their_channels_and_the_arrow_lea
     assert max(rows, key=rows.__getitem__) > 26  # the barbs spread on the post side
 
 
-def test_a_missed_synapse_shows_its_sides_too() -> None:
-    picture = compared(np.full((40, 60), 90, np.uint8), 0 * two_sided(1, 2), two_sided(1, 2), parts=2).astype(int)
-    assert tuple(picture[9, 24]) == MISSED_COLOR
-    assert (picture[12, 22] != picture[12, 30]).any()
+def drawn_colors(picture: np.ndarray) -> set[str]:
+    """Return the kinds of objects whose colours a picture has; white lies between pictures, too."""
+    seen = {tuple(color) for color in picture.reshape(-1, 3).tolist()}
+    return {kind for kind, style in STYLES.items() if style.color in seen} - {"annotated"}
+
+
+def test_a_picture_shows_every_outcome_in_its_colour_and_its_legend_the_counts() -> None:
+    predicted, truth = np.zeros((2, 2, 60, 90), bool)
+    truth[0, 4:10, 4:14] = predicted[0, 4:10, 4:14] = True  # found
+    truth[0, 4:10, 24:34] = predicted[0, 4:6, 24:28] = True  # poorly outlined
+    truth[0, 20:26, 4:10] = truth[0, 20:26, 14:20] = predicted[0, 20:26, 4:20] = True  # merged
+    truth[0, 20:26, 30:50] = predicted[0, 20:26, 30:36] = predicted[0, 20:26, 42:50] = True  # split
+    truth[0, 40:46, 4:14] = predicted[1, 50:56, 60:70] = True  # missed, invented
+    judged = judge(LabelPair(predicted, truth, (40.0, 4.0, 4.0)), MatchRule())
+    legend = legend_entries(judged, "clefts")
+    assert [text for _, text in legend] == [
+        "found 1", "poorly outlined 1", "merged 1", "split 1", "missed 1", "invented 1"]  # fmt: skip
+    picture = draw_sections(judged, lambda z: np.full((60, 90), 90, np.uint8), "clefts")
+    assert drawn_colors(picture[: 4 * 60 + 3 * 4]) == set(Outcome)
+    assert drawn_colors(draw_legend(legend, 300)) == set(Outcome)
+    alone = list_objects(predicted, (40.0, 4.0, 4.0), False, MatchRule())
+    assert legend_entries(alone, "clefts") == [("found", "6 clefts found")]
+    assert drawn_colors(draw_sections(alone, lambda z: np.full((60, 90), 90, np.uint8), "clefts")) == {"found"}
+
+
+@pytest.mark.parametrize(("turned", "kind"), [(False, "found"), (True, "turned")])
+def test_in_a_picture_a_synapse_with_its_sides_the_wrong_way_round_has_its_own_colour(turned: bool, kind: str) -> None:
+    truth, predicted = two_sided(1, 2)[np.newaxis], two_sided(*((8, 7) if turned else (7, 8)))[np.newaxis]
+    judged = judge(LabelPair(predicted, truth, (40.0, 4.0, 4.0), sided=True), MatchRule())
+    picture = draw_sections(judged, lambda z: np.full((40, 60), 90, np.uint8), "synapses")
+    assert drawn_colors(picture[: 2 * 40 + 4]) == {kind}
+    missed = judge(LabelPair(0 * truth, truth, (40.0, 4.0, 4.0), sided=True), MatchRule())
+    picture = draw_sections(missed, lambda z: np.full((40, 60), 90, np.uint8), "synapses").astype(int)
+    assert drawn_colors(picture[: 2 * 40 + 4]) == {"missed"}
+    assert (picture[44 + 12, 22] != picture[44 + 12, 30]).any()  # its sides are tinted
 
 
 def test_a_patch_becomes_a_column_for_each_section() -> None:

@@ -10,7 +10,9 @@ import pytest
 
 from connectomics.decoding import DECODERS
 from connectomics.metrics import LabelPair
+from connectomics.metrics.judged import judge, list_objects
 from connectomics.metrics.matching import MatchRule
+from connectomics.reports.columns import names_of
 from connectomics.reports.found import Found, Row
 from connectomics.reports.object_table import write_table
 from connectomics.reports.side_table import SIDE_COLUMNS, list_sides, remark_one_sided
@@ -25,8 +27,10 @@ def found_of(ids: np.ndarray, offset: tuple[float, float, float] = (0, 0, 0), tr
     pre, post = ids % 2 == 1, (ids % 2 == 0) & (ids > 0)
     probability = np.stack([0.7 * pre + 0.1, 0.7 * post + 0.1, 0.9 * (ids > 0)]).astype(np.float32)
     parts = [Sections(z, probability[:, z : z + 2]) for z in range(0, len(ids), 2)]
-    pair = None if truth is None else LabelPair(ids, truth, RAT)
-    return Found(ids, pair, parts, SIDED.foreground, RAT, offset, MatchRule(), SIDED.channels)
+    rule = MatchRule()
+    alone = truth is None
+    judged = list_objects(ids, RAT, True, rule) if alone else judge(LabelPair(ids, truth, RAT, sided=True), rule)
+    return Found(judged, parts, SIDED.foreground, offset, SIDED.channels)
 
 
 def rows_of(ids: np.ndarray, offset: tuple[float, float, float] = (0, 0, 0)) -> list[Row]:
@@ -69,7 +73,7 @@ def test_places_in_nm_count_from_the_offset_of_the_volume_and_nothing_else_does(
     (here,), (there,) = rows_of(ids), rows_of(ids, (600, 80, 40))
     assert along(there, "pre") == (660, 112, 62)
     assert along(there, "post") == (660, 128, 62)
-    same = [name for name in SIDE_COLUMNS if not name.endswith("_nm")]
+    same = [name for name in names_of(SIDE_COLUMNS) if not name.endswith("_nm") and "pt_position" not in name]
     assert [here[name] for name in same] == [there[name] for name in same]
 
 
@@ -107,14 +111,27 @@ def test_concentric_sides_point_nowhere() -> None:
     assert along(rows_of(ids)[0], "direction", "") == (None, None, None)
 
 
-def test_beside_an_annotation_each_row_says_whether_it_is_matched_and_the_right_way_round() -> None:
+def test_beside_an_annotation_each_row_says_what_became_of_it_and_the_right_way_round() -> None:
     ids = inner((1, 2, 4, 5), (2, 3, 4, 9), (3, 1, 1, 1))
     truth = np.select([ids == 3, ids == 4, ids > 4], [np.uint64(8), np.uint64(7), np.uint64(0)], ids)
     rows = list_sides(found_of(ids, truth=truth))
-    assert [(row["matched"], row["iou"], row["right_way_round"]) for row in rows] == [
-        (True, 1, True), (True, 1, False), (False, None, None),
+    assert [(row["outcome"], row["annotated_ids"], row["iou"], row["right_way_round"]) for row in rows] == [
+        ("found", "1", 1, True), ("found", "4", 1, False), ("invented", None, None, None),
     ]  # fmt: skip
-    assert all(row["matched"] is None for row in rows_of(ids))
+    assert all(row["outcome"] is None for row in rows_of(ids))
+
+
+def test_the_points_for_other_tools_lie_within_their_sides_and_count_from_the_origin_of_the_dataset() -> None:
+    rng = np.random.default_rng(0)
+    ids = np.where(rng.random((6, 12, 14)) < 0.3, rng.integers(0, 9, (6, 12, 14)), 0).astype(np.uint64)
+    origin = np.array([20, 10, 3])
+    for row in rows_of(ids, tuple(origin * RAT)):
+        for name, side in (("pre", 2 * row["id"] - 1), ("post", 2 * row["id"])):
+            at = np.array([row[f"{name}_pt_position_{axis}"] for axis in "zyx"]) - origin
+            assert ids[tuple(at)] == side
+            voxels = np.argwhere(ids == side)
+            apart = (((voxels - voxels.mean(axis=0)) * RAT) ** 2).sum(axis=1)
+            assert (((at - voxels.mean(axis=0)) * RAT) ** 2).sum() == pytest.approx(apart.min())
 
 
 @pytest.mark.parametrize("decoder", ["polarity2instance", "polarity2instance_exclusive"])
@@ -122,8 +139,9 @@ def test_the_table_of_sides_is_written_with_all_its_columns(tmp_path: Path, deco
     written = write_table(tmp_path / "a.csv", DECODERS[decoder], found_of(inner((1, 2, 4, 5), (2, 3, 4, 9))))
     assert (written.objects, written.remark) == (2, "")
     first, _ = csv.DictReader((tmp_path / "a.csv").read_text().splitlines())
-    assert tuple(first) == SIDE_COLUMNS
-    assert (first["sides"], first["touches_border"], first["matched"], first["direction_y"]) == ("both", "no", "", "1")
+    assert list(first) == names_of(SIDE_COLUMNS)
+    assert (first["sides"], first["touches_border"], first["outcome"], first["direction_y"]) == (
+        "both", "false", "", "1.0000")  # fmt: skip
 
 
 def test_a_volume_without_synapses_has_no_row() -> None:

@@ -2,6 +2,8 @@
 
 import json
 import re
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +13,10 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from connectomics.drawing.arrows import LONGEST, SHORTEST, place_arrow
+from connectomics.metrics import LabelPair
+from connectomics.metrics.judged import judge
 from connectomics.metrics.matching import MatchRule
-from connectomics.metrics.polarity import detect_polarity
-from connectomics.reports.mistakes import KINDS, compare_sides, renumber
+from connectomics.reports.listed import KINDS, outline_pair, parted
 from connectomics.reports.outlines import UNITS, outline_objects
 from connectomics.reports.page import ReportHead, write_report
 from tests.reports.sided import CLASSES, SPACING, Sided, sided_phantom
@@ -48,45 +51,42 @@ def test_an_arrow_runs_through_both_middles_and_its_tip_lies_beyond_the_last(
 
 
 @PATIENT
-@given(st.integers(0, 2**32 - 1), st.sampled_from([1, 2, 3]))
-def test_renumbered_objects_are_the_same_objects_without_a_gap(seed: int, parts: int) -> None:
+@given(st.integers(0, 2**32 - 1))
+def test_parts_without_a_gap_are_the_same_parts_whatever_the_numbers_were(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    wild = rng.integers(1, 2**63, 9, dtype=np.uint64) // np.uint64(parts) * np.uint64(parts)
-    ids = (rng.choice(wild, (2, 3, 4)) + rng.integers(1, parts + 1, (2, 3, 4)).astype(np.uint64)).astype(np.uint64)
+    wild = rng.integers(1, 2**62, 9, dtype=np.uint64)
+    ids = 2 * rng.choice(wild, (2, 3, 4)) - rng.integers(0, 2, (2, 3, 4)).astype(np.uint64)
     ids[rng.random(ids.shape) < 0.4] = 0
-    own, number = renumber(ids, parts)
-    owners, before = (own.astype(np.int64) + parts - 1) // parts, (ids + np.uint64(parts - 1)) // np.uint64(parts)
-    assert np.unique(owners[own > 0]).tolist() == list(range(1, number + 1))
-    assert len({(int(a), int(b)) for a, b in zip(before.ravel(), owners.ravel(), strict=True) if a}) == number
+    synapses = judge(LabelPair(ids, ids, SPACING, sided=True), MatchRule()).both
+    own = np.stack(list(parted(synapses.predicted_ids, ids, sided=True)))
+    owners, before = (own + 1) // 2, (ids + np.uint64(1)) // np.uint64(2)
+    assert np.unique(owners[own > 0]).tolist() == list(range(1, len(synapses.predicted) + 1))
+    np.testing.assert_array_equal(synapses.predicted.numbers[owners[own > 0] - 1], before[ids > 0])
     np.testing.assert_array_equal(own == 0, ids == 0)
-    np.testing.assert_array_equal(own[own > 0] % parts, ids[own > 0] % np.uint64(parts))
+    np.testing.assert_array_equal(own[own > 0] % 2, ids[own > 0] % np.uint64(2))
 
 
-def test_what_was_lost_turned_and_invented_is_what_the_comparison_finds(case: Sided) -> None:
-    compared = compare_sides(case.predicted, case.truth, SPACING, MatchRule())
+def test_what_was_lost_turned_and_invented_is_what_is_listed(case: Sided) -> None:
+    listed = outline_pair(case.volume.judged).list()
     number = int(case.truth.max()) // 2
-    assert compared.count("missed") == case.lost
-    assert compared.count("turned") == case.turned
-    assert compared.count("invented") == case.invented
-    assert compared.count("found") == number - case.lost - case.turned
-    assert compared.count("annotated") == number - case.lost
-    assert [m.kind for m in compared.mistakes].count("turned") == case.turned
-    assert all(m.voxels == sum(m.parts) for m in compared.mistakes)
-    assert sum(0 in m.parts for m in compared.mistakes if m.kind == "turned") == 1
+    counts = Counter(one.kind for one in listed)
+    assert counts == {"missed": case.lost, "turned": case.turned, "invented": case.invented,
+                      "found": number - case.lost - case.turned}  # fmt: skip
+    assert all(one.voxels == sum(one.parts) for one in listed)
+    assert sum(0 in one.parts for one in listed if one.kind == "turned") == 1
 
 
-def test_a_page_counts_as_the_metric_does(case: Sided) -> None:
-    detected = detect_polarity(case.predicted, case.truth, SPACING)
-    compared = compare_sides(case.predicted, case.truth, SPACING, MatchRule())
-    right = sum(sides.right_way_round for sides in detected.sides)
-    assert compared.count("found") == right
-    assert compared.count("turned") == len(detected.sides) - right
-    assert compared.count("missed") == len(detected.synapses.missed)
-    assert compared.count("invented") == len(detected.synapses.invented)
+def test_objects_are_listed_by_the_numbers_that_they_have_in_the_file(case: Sided) -> None:
+    listed = outline_pair(case.volume.judged).list()
+    found = {one.id: one for one in listed if one.kind != "missed"}
+    assert set(found) == {int(k) for k in np.unique((case.predicted + 1) // 2)} - {0}
+    for number, one in found.items():
+        sides = [int((case.predicted == 2 * number - 1).sum()), int((case.predicted == 2 * number).sum())]
+        assert list(one.parts) == sides
 
 
 def test_the_outlines_of_the_parts_enclose_them_and_nothing_else(case: Sided) -> None:
-    ids, number = renumber(case.truth, 2)
+    ids, number = case.truth, int(case.truth.max()) // 2
     objects = outline_objects(ids, number, case.predicted != 0, parts=2)
     for z, outlines in enumerate(objects.sections):
         shown = {divmod(int(i) - 1, 2) for i in np.unique(ids[z]) if i}
@@ -101,7 +101,7 @@ def test_the_outlines_of_the_parts_enclose_them_and_nothing_else(case: Sided) ->
 
 
 def test_arrows_lead_from_the_first_part_to_the_last_wherever_a_section_shows_both(case: Sided) -> None:
-    ids, number = renumber(case.truth, 2)
+    ids, number = case.truth, int(case.truth.max()) // 2
     objects = outline_objects(ids, number, case.predicted != 0, parts=2)
     for z, arrows in enumerate(objects.arrows):
         both = {k for k in range(1, number + 1) if (ids[z] == 2 * k - 1).any() and (ids[z] == 2 * k).any()}
@@ -113,7 +113,7 @@ def test_arrows_lead_from_the_first_part_to_the_last_wherever_a_section_shows_bo
 
 
 def test_objects_without_parts_have_no_arrows(case: Sided) -> None:
-    ids, number = renumber((case.truth + 1) // 2, 1)
+    ids, number = (case.truth + 1) // 2, int(case.truth.max()) // 2
     objects = outline_objects(ids, number, case.predicted != 0)
     assert not any(objects.arrows)
     assert {one.part for section in objects.sections for one in section} == {0}
@@ -121,12 +121,14 @@ def test_objects_without_parts_have_no_arrows(case: Sided) -> None:
 
 def test_a_page_of_sides_holds_parts_arrows_and_the_way_round(case: Sided, tmp_path: Path) -> None:
     page = tmp_path / "report.html"
-    write_report(page, ReportHead("sides", {}, 0.5, CLASSES), {"volumes": {}, "mean": {}}, [case.volume])
+    head = ReportHead("sides", {}, 0.5, classes=CLASSES)
+    write_report(page, head, {"volumes": {}, "mean": {}}, [case.volume], [case.truth.shape])
     entries = section_data(page, "entries")
     assert entries["parts"] == list(CLASSES)
     (entry,) = entries["volumes"]
     number = int(case.truth.max()) // 2
-    assert (entry["found"], entry["turned"], entry["missed"], entry["invented"]) == (
+    counts = entry["detection"]
+    assert (counts["found"], entry["turned"], counts["missed"], counts["invented"]) == (
         number - case.lost, case.turned, case.lost, case.invented)  # fmt: skip
     drawn = [section_data(page, f"outlines-0-{z}") for z in range(case.truth.shape[0])]
     assert {part for one in drawn for *_, part in one["outlines"]} == {0, 1}
@@ -137,8 +139,9 @@ def test_a_page_of_sides_holds_parts_arrows_and_the_way_round(case: Sided, tmp_p
 
 
 def test_a_page_of_masks_has_no_parts(case: Sided, tmp_path: Path) -> None:
-    page = tmp_path / "report.html"
-    write_report(page, ReportHead("masks", {}, 0.5), {"volumes": {}, "mean": {}}, [case.volume])
+    page, pair = tmp_path / "report.html", LabelPair(case.predicted, case.truth, SPACING)
+    plain = replace(case.volume, judged=judge(pair, MatchRule()))
+    write_report(page, ReportHead("masks", {}, 0.5), {"volumes": {}, "mean": {}}, [plain], [case.truth.shape])
     assert section_data(page, "entries")["parts"] == []
     assert "arrows" not in section_data(page, "outlines-0-0")
     assert {len(one) for one in section_data(page, "outlines-0-5")["outlines"]} == {3}

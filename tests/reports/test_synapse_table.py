@@ -12,9 +12,11 @@ from scipy import ndimage
 from connectomics.decoding import DECODERS
 from connectomics.errors import UserError
 from connectomics.metrics import LabelPair
-from connectomics.metrics.matching import MatchRule, detect_synapses
+from connectomics.metrics.judged import judge, list_objects
+from connectomics.metrics.matching import MatchRule
+from connectomics.reports.columns import names_of
 from connectomics.reports.found import Found
-from connectomics.reports.object_table import TABLES, list_clefts, write_table
+from connectomics.reports.object_table import TABLES, list_annotated, list_clefts, write_table
 from connectomics.volumes.sections import Sections
 
 SPACING, OFFSET = (40.0, 4.0, 4.0), (80.0, 0.0, -4.0)
@@ -31,9 +33,10 @@ def draw_found(seed: int, share: float = 0.04, labelled: bool = True) -> Found:
     probability = ndimage.gaussian_filter(rng.random((5, 16, 18)), (0.4, 1, 1)).astype(np.float32)
     predicted = probability >= np.quantile(probability, 1 - share)
     truth = ndimage.binary_dilation(np.roll(predicted, 1, axis=2) & (rng.random(predicted.shape) < 0.6))
-    pair = LabelPair(predicted.view(np.uint8), truth, SPACING) if labelled else None
-    return Found(predicted.view(np.uint8), pair, sections(probability), DECODERS["threshold"].foreground, SPACING,
-                 OFFSET, RULE, DECODERS["threshold"].channels)  # fmt: skip
+    labels = predicted.view(np.uint8)
+    judged = judge(LabelPair(labels, truth, SPACING), RULE) if labelled else list_objects(labels, SPACING, False, RULE)
+    decoder = DECODERS["threshold"]
+    return Found(judged, sections(probability), decoder.foreground, OFFSET, decoder.channels)
 
 
 def probability_of(found: Found) -> np.ndarray:
@@ -45,11 +48,11 @@ def test_each_row_says_what_brute_force_finds(seed: int) -> None:
     found = draw_found(seed)
     probability = probability_of(found)
     rows = {row["id"]: row for row in list_clefts(replace(found, probability=sections(probability)))}
-    assert found.pair is not None
-    matches = detect_synapses(found.pair.masks, RULE).matched
     ids, number = ndimage.label(found.labels, np.ones((3, 3, 3)))
     assert len(rows) == number > 3
-    assert {id for id, row in rows.items() if row["matched"]} == {match.predicted.id for match in matches}
+    marked, others = ndimage.label(found.pair.truth, np.ones((3, 3, 3)))
+    listed = {row["id"]: row for row in list_annotated(found)}
+    assert len(listed) == others
     every = [ids == k for k in range(1, number + 1)]
     truth = np.argwhere(found.pair.truth) * SPACING
     for row in rows.values():
@@ -62,6 +65,15 @@ def test_each_row_says_what_brute_force_finds(seed: int) -> None:
         assert [row[f"last_{a}"] for a in "zyx"] == places.max(0).tolist()
         for place, voxel in (("centroid", places.mean(0)), ("first", places.min(0)), ("last", places.max(0))):
             np.testing.assert_allclose([row[f"{place}_{a}_nm"] for a in "zyx"], voxel * SPACING + OFFSET)
+        met = set(np.unique(marked[inside])) - {0}
+        assert (row["outcome"] == "invented") == (not met)
+        assert (row["outcome"] == "merged") == (len(met) > 1)
+        assert len((row["annotated_ids"] or "").split()) == len(met)
+        for number in (row["annotated_ids"] or "").split():
+            assert str(row["id"]) in listed[int(number)]["predicted_ids"].split()
+        assert row["volume_um3"] == pytest.approx(row["voxels"] * 640e-9)
+        ends = (places == 0).any() or (places == np.array(ids.shape) - 1).any()
+        assert row["touches_border"] == ends
         assert row["mean_probability"] == pytest.approx(probability[inside].mean(), rel=1e-6)
         assert row["max_probability"] == probability[inside].max()
         apart = np.linalg.norm(places[:, np.newaxis] * SPACING - truth, axis=-1).min()
@@ -74,24 +86,25 @@ def test_without_a_label_nothing_is_said_about_one(tmp_path: Path) -> None:
     rows = list(csv.DictReader(path.read_text().splitlines()))
     assert len(rows) == number > 3
     for row in rows:
-        assert row["matched"] == row["iou"] == row["nearest_annotated_nm"] == ""
+        assert row["outcome"] == row["annotated_ids"] == row["iou"] == row["nearest_annotated_nm"] == ""
         assert float(row["max_probability"]) > 0
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.csv"]
 
 
-def test_where_nothing_is_annotated_nothing_is_near_and_nothing_matched() -> None:
+def test_where_nothing_is_annotated_nothing_is_near_and_all_is_invented() -> None:
     found = draw_found(0)
     empty = LabelPair(found.labels, np.zeros(found.labels.shape, bool), SPACING)
-    for row in list_clefts(replace(found, pair=empty)):
-        assert (row["matched"], row["iou"], row["nearest_annotated_nm"]) == (False, None, None)
+    for row in list_clefts(replace(found, judged=judge(empty, RULE))):
+        assert (row["outcome"], row["iou"], row["nearest_annotated_nm"]) == ("invented", None, None)
 
 
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_a_table_of_nothing_has_its_columns(tmp_path: Path, decoder: str) -> None:
-    found = replace(draw_found(0, labelled=False), labels=np.zeros((5, 16, 18), DECODERS[decoder].dtype))
+    nothing, sided = np.zeros((5, 16, 18), DECODERS[decoder].dtype), bool(DECODERS[decoder].classes)
+    found = replace(draw_found(0), judged=list_objects(nothing, SPACING, sided, RULE))
     assert write_table(tmp_path / "a.csv", DECODERS[decoder], found).objects == 0
     table = TABLES[DECODERS[decoder].table]
-    assert (tmp_path / "a.csv").read_text() == ",".join(table.columns) + "\n"
+    assert (tmp_path / "a.csv").read_text() == ",".join(names_of(table.columns)) + "\n"
 
 
 def test_a_table_that_cannot_be_written_is_told(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 import yaml
 
-from connectomics.config import load_config
+from connectomics.config import load_config, load_configs
 from connectomics.decoding import DECODERS
 from connectomics.runs.cli import main
 from connectomics.volumes.read import read_volume
@@ -90,7 +90,8 @@ def test_test_mode_predicts_scores_and_names_its_files(small: Path) -> None:
     last = run / "checkpoints" / "last.ckpt"
     assert run_cli("--config", small, "--mode", "test", "--checkpoint", last) == 0
     names = {"test_im_test_prediction.h5", "test_im_test_mask.h5", "test_im_test.png", "metrics.json",
-             "report.html", "test_im_test_synapses.csv", "test_im_test_metrics.json"}  # fmt: skip
+             "report.html", "test_im_test_synapses.csv", "test_im_test_metrics.json", "test_im_test_instances.h5",
+             "test_im_test_annotated.csv"}  # fmt: skip
     assert {path.name for path in (run / "results").iterdir()} == names
     with h5py.File(run / "results" / "test_im_test_prediction.h5") as file:
         probability, attributes = file["main"][:], dict(file["main"].attrs)
@@ -171,9 +172,7 @@ def test_a_test_says_where_its_page_is(small: Path, capsys: pytest.CaptureFixtur
     assert f"{scores['mean']['jaccard']:.4g}" in page.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(
-    "override", ["evaluation.report=false", "evaluation.enabled=false", "inference.save_results=false"]
-)
+@pytest.mark.parametrize("override", ["evaluation.report=false", "inference.save_results=false"])
 def test_no_page_is_written_where_there_is_nothing_to_show(small: Path, override: str) -> None:
     run = trained(small, "optimization.max_steps=3")
     last = run / "checkpoints" / "last.ckpt"
@@ -250,7 +249,8 @@ def test_a_decoder_that_needs_the_whole_volume_finds_what_one_that_goes_by_secti
 def test_a_checkpoint_holds_plain_values_only(small: Path) -> None:
     run = trained(small)
     checkpoint = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
-    assert checkpoint["settings"] == yaml.safe_load((run / "config.yaml").read_text())
+    written = yaml.safe_load((run / "config.yaml").read_text())
+    assert checkpoint["settings"] == {key: value for key, value in written.items() if key not in ("tune", "test")}
     assert checkpoint["global_step"] == 6
 
 
@@ -268,3 +268,20 @@ def _interrupt_after(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
             signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(WeightAverage, "on_train_batch_end", and_interrupt)
+
+
+def test_the_settings_in_the_run_hold_in_every_mode_and_from_everywhere(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(small.parent)
+    text = small.read_text(encoding="utf-8").replace(f"{small.parent}/", "")
+    Path("relative.yaml").write_text(text.replace("save_path: runs", "save_path: near"), encoding="utf-8")
+    assert main(["--config", "relative.yaml", "inference.window.overlap=0.25", "optimization.max_steps=2"]) == 0
+    (run,) = (small.parent / "near").iterdir()
+    monkeypatch.chdir(tmp_path)
+    kept = load_configs(run / "config.yaml")
+    assert kept["test"].data.test.image == [str(small.parent / "im_test.h5")]
+    assert {config.inference.window.overlap for config in kept.values()} == {0.25}
+    assert kept["train"].save_path == str(small.parent / "near")
+    assert main(["--config", str(run / "config.yaml"), "--mode", "test", "--checkpoint", str(run)]) == 0
+    assert (run / "results" / "metrics.json").exists()

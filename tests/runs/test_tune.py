@@ -48,9 +48,11 @@ def test_tuning_writes_scores_curves_and_the_best_settings(small: Path, run: Pat
     assert found["best"] == best
     assert yaml.safe_load((run / "results" / "tuned.yaml").read_text()) == {
         "decoding": {"threshold": best["threshold"], "min_size": best["min_size"]}}  # fmt: skip
-    page = (run / "results" / "tune.html").read_text()
-    assert f"threshold {best['threshold']:g}, min_size {best['min_size']}" in page
-    assert page.count("<figure") == 5
+    page = " ".join((run / "results" / "tune.html").read_text().split())
+    assert f"threshold {best['threshold']:g}, minimum size {best['min_size']} voxels" in page
+    assert "CREMI distance, nm; lower is better" in page
+    assert page.count('<figure class="chart"') == 5
+    assert page.count("<canvas") == 3
 
 
 def test_testing_with_the_tuned_file_gives_the_scores_that_tuning_found(small: Path, run: Path) -> None:

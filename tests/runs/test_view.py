@@ -1,13 +1,15 @@
-"""Results in Neuroglancer: what is opened, and where it lies; the viewer itself only where it is installed."""
+"""What there is to see of a result: what is opened, and where it lies."""
 
+import os
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from connectomics.drawing.figures import CHANNEL_COLORS
-from connectomics.runs.view import Layer, LazyVoxels, fill_viewer, find_layers, find_volumes, view
+from connectomics.runs.view import view
+from connectomics.runs.viewing.shown_layers import Layer, LazyVoxels, find_layers, find_volumes
+from connectomics.runs.viewing.synapses import read_missed, read_synapses
 from connectomics.volumes.labels import CREMI_BACKGROUND
 from connectomics.volumes.source import ArraySource, VolumeInfo
 from connectomics.volumes.write import write_volume
@@ -50,7 +52,7 @@ def test_voxels_are_read_lazily_and_mean_what_they_say(results: Path) -> None:
 def test_the_background_of_a_challenge_file_is_no_cleft() -> None:
     ids = np.array([[[0, 7, CREMI_BACKGROUND, CREMI_BACKGROUND - 1]]], np.uint64)
     info = VolumeInfo("sample", 1, (1, 1, 4), ids.dtype, SPACING, layout="cremi")
-    shown = LazyVoxels(Layer("label", ArraySource(ids[np.newaxis], info), SPACING, "label"))[0:1, 0:1, 0:4]
+    shown = LazyVoxels(Layer("label", ArraySource(ids[np.newaxis], info), SPACING, "annotation"))[0:1, 0:1, 0:4]
     assert shown.tolist() == [[[0, 7, 0, 0]]]
 
 
@@ -62,13 +64,13 @@ def test_several_channels_are_a_layer_each_and_parts_of_objects_are_told(results
     label = str(results.parents[1] / "syn_A.h5:/main")
     write_volume(results / "test_im_A_mask.h5", ids, grid | {"classes": "pre, post", "label": label})
     layers = {layer.name: LazyVoxels(layer) for layer in find_layers(results, "im_A")}
-    assert list(layers) == ["label", "label: pre, post", "prediction: pre", "prediction: post", "prediction: union",
-                            "mask", "mask: pre, post"]  # fmt: skip
+    assert list(layers) == ["annotation", "annotation: pre, post", "probability: pre", "probability: post",
+                            "probability: union", "objects", "objects: pre, post"]  # fmt: skip
     part = np.s_[1:3, 5:9, 30:34]
-    np.testing.assert_array_equal(layers["prediction: post"][part], probability[1][part])
-    np.testing.assert_array_equal(layers["mask"][part], ids[part])
-    np.testing.assert_array_equal(layers["mask: pre, post"][part], 2 - ids[part] % 2)
-    assert layers["mask: pre, post"][0:1, 0:1, 0:3].tolist() == [[[0, 1, 2]]]
+    np.testing.assert_array_equal(layers["probability: post"][part], probability[1][part])
+    np.testing.assert_array_equal(layers["objects"][part], ids[part])
+    np.testing.assert_array_equal(layers["objects: pre, post"][part], 2 - ids[part] % 2)
+    assert layers["objects: pre, post"][0:1, 0:1, 0:3].tolist() == [[[0, 1, 2]]]
 
 
 @pytest.mark.parametrize(
@@ -98,32 +100,67 @@ def test_without_neuroglancer_the_command_to_install_it_is_told(
     assert view([str(results.parent)]) == 2
     message = capsys.readouterr().err
     assert message.count("\n") == 1
-    assert "pip install neuroglancer" in message
+    assert "[viewer]" in message
 
 
-def test_neuroglancer_gets_every_layer_at_the_right_voxel_size(results: Path) -> None:
-    neuroglancer = pytest.importorskip("neuroglancer", reason="neuroglancer is not installed: the extra `viewer`")
-    state = neuroglancer.ViewerState()
-    fill_viewer(state, find_layers(results, "im_A"))
-    assert [layer.name for layer in state.layers] == ["raw", "label", "prediction", "mask"]
-    assert list(state.dimensions.names) == ["x", "y", "z"]
-    np.testing.assert_allclose(state.dimensions.scales, [4e-9, 4e-9, 40e-9])
-    np.testing.assert_allclose(state.position, [17, 15, 4])
-    for layer in state.layers:
-        (source,) = layer.layer.source
-        np.testing.assert_allclose(source.url.dimensions.scales, [40e-9, 4e-9, 4e-9])
-        assert source.url.voxel_offset.tolist() == [2 if layer.name in ("prediction", "mask") else 0, 0, 0]
+def test_instances_are_shown_by_their_ids_in_place_of_the_mask(results: Path) -> None:
+    ids = np.arange(4 * 30 * 34, dtype=np.uint32).reshape(4, 30, 34)
+    write_volume(results / "test_im_A_instances.h5", ids, {"resolution": np.array(SPACING), "offset": np.zeros(3)})
+    layers = {layer.name: layer for layer in find_layers(results, "im_A")}
+    assert list(layers) == ["image", "annotation", "probability", "objects"]
+    assert layers["objects"].kind == "instances"
+    np.testing.assert_array_equal(LazyVoxels(layers["objects"])[0:4, 0:30, 0:34], ids)
 
 
-def test_neuroglancer_draws_channels_and_parts_in_the_colours_of_the_pictures(results: Path) -> None:
-    neuroglancer = pytest.importorskip("neuroglancer", reason="neuroglancer is not installed: the extra `viewer`")
-    grid = {"resolution": np.array(SPACING), "offset": np.zeros(3)}
-    write_volume(results / "test_im_A_prediction.h5", np.zeros((2, 4, 30, 34), np.float32), grid)
-    write_volume(results / "test_im_A_mask.h5", np.zeros((4, 30, 34), np.uint64), grid | {"classes": "pre, post"})
-    state = neuroglancer.ViewerState()
-    fill_viewer(state, find_layers(results, "im_A"))
-    assert [layer.name for layer in state.layers] == ["prediction: 0", "prediction: 1", "mask", "mask: pre, post"]
-    for channel in range(2):
-        color = ", ".join(f"{value / 255:.3f}" for value in CHANNEL_COLORS[channel])
-        assert color in state.layers[f"prediction: {channel}"].layer.shader
-    assert state.layers["mask: pre, post"].layer.segment_colors[2] == "#00e1ff"
+def test_files_that_a_result_names_are_found_from_any_folder(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image, grid = "im_A.h5:/main", {"resolution": np.array(SPACING), "offset": np.zeros(3)}
+    write_volume(results / "test_im_A_mask.h5", np.zeros((4, 30, 34), np.uint8), grid | {"image": image})
+    monkeypatch.chdir(os.sep)
+    assert find_layers(results, "im_A")[0].kind == "raw"
+    monkeypatch.chdir(results.parent)
+    assert find_layers(Path("results"), "im_A")[0].kind == "raw"
+
+
+CLEFTS = "id,voxels,centroid_z_nm,centroid_y_nm,centroid_x_nm,mean_probability,outcome\n"
+SIDES = (
+    "id,voxels,pre_voxels,post_voxels,"
+    "pre_z_nm,pre_y_nm,pre_x_nm,post_z_nm,post_y_nm,post_x_nm,pre_probability,post_probability,outcome\n"
+)
+
+
+def test_synapses_are_read_from_the_tables(results: Path) -> None:
+    assert read_synapses(results, "im_A") == read_missed(results, "im_A") == []
+    (results / "test_im_A_synapses.csv").write_text(CLEFTS + "3,40,80.0,12.0,16.0,0.75,invented\n7,9,0,0,0,0.5,\n")
+    one, two = read_synapses(results, "im_A")
+    assert (one.id, one.outcome, one.voxels, one.score, one.places_nm) == (
+        3,
+        "invented",
+        40,
+        0.75,
+        ((80.0, 12.0, 16.0),),
+    )
+    assert two.outcome == "not judged"
+    (results / "test_im_A_annotated.csv").write_text(
+        CLEFTS.replace("mean_probability,", "") + "1,40,0,0,0,missed\n2,40,0,0,0,found\n"
+    )
+    (missed,) = read_missed(results, "im_A")
+    assert (missed.id, missed.score) == (1, None)
+
+
+def test_a_synapse_with_two_sides_leads_from_pre_to_post(results: Path) -> None:
+    (results / "test_im_A_synapses.csv").write_text(
+        SIDES + "1,9,4,5,40,8,8,80,12,16,0.5,0.7,found\n2,5,0,5,,,,80,12,16,,0.7,found\n"
+    )
+    both, post = read_synapses(results, "im_A")
+    assert both.places_nm == ((40, 8, 8), (80, 12, 16))
+    assert both.score == pytest.approx(0.6)
+    assert post.places_nm == ((80, 12, 16),)
+    assert post.score == pytest.approx(0.7)
+
+
+def test_a_table_of_another_version_is_told(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (results / "test_im_A_synapses.csv").write_text("id,voxels,matched\n1,2,yes\n")
+    assert view([str(results)]) == 2
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert "test_im_A_synapses.csv" in message

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from connectomics.geometry import Spacing
 from connectomics.metrics.components import Components, label_mask, measure_components
 from connectomics.metrics.distance import TargetDistances
-from connectomics.metrics.matching import MatchRule, count_matches
+from connectomics.metrics.matching import MatchRule, count_matches, count_one_to_one, join
 from connectomics.metrics.pair import Mask
 from connectomics.metrics.sweep.forest import Forest, open_levels
 from connectomics.metrics.sweep.levels import Levels
@@ -35,8 +35,13 @@ class SweptSetting:
     """The scores by the names of their metrics, and `adgt` and `adf` of the distance; None where one is undefined."""
 
 
+def open_sizes(levels: Levels, min_sizes: Sequence[int]) -> list[Levels]:
+    """Return the levels for each minimum size: the masks without components of fewer voxels, as decoding makes them."""
+    return open_levels(levels, list(min_sizes), SIZE_CONNECTIVITY)
+
+
 def sweep_levels(
-    levels: Levels,
+    opened: Sequence[Levels],
     truth: Mask,
     spacing_nm: Spacing,
     thresholds: Sequence[float],
@@ -50,18 +55,17 @@ def sweep_levels(
     hundred bytes for each voxel on the border of a mask.
 
     Args:
-        levels: How many of the thresholds each voxel reaches, (Z, Y, X).
+        opened: What `open_sizes` returned, (Z, Y, X) each.
         truth: Annotated cleft voxels, bool, same shape.
         spacing_nm: Voxel size along (z, y, x), in nanometres.
         thresholds: Ascending.
-        min_sizes: Voxels that a component has at least; the size is that before excluded voxels are taken out.
+        min_sizes: Those of `opened`; the size of a component is that before excluded voxels are taken out.
         rule: When a predicted and an annotated component are the same synapse.
         annotated: Voxels that count, bool, same shape; None when all of them do.
 
     Returns:
         Every threshold with every size.
     """
-    opened = open_levels(levels, list(min_sizes), SIZE_CONNECTIVITY)
     if annotated is not None:
         truth = truth & annotated
         opened = [one * annotated for one in opened]
@@ -75,16 +79,15 @@ def sweep_levels(
     return swept
 
 
-def sweep_masks(levels: Levels, number: int, min_sizes: Sequence[int]) -> Iterator[Mask]:
+def sweep_masks(opened: Sequence[Levels], number: int) -> Iterator[Mask]:
     """Yield the masks of a sweep in the order of `sweep_levels`: bool, (Z, Y, X).
 
     Args:
-        levels: How many of the thresholds each voxel reaches, (Z, Y, X).
+        opened: What `open_sizes` returned.
         number: Number of thresholds.
-        min_sizes: Voxels that a component has at least.
     """
-    for opened in open_levels(levels, list(min_sizes), SIZE_CONNECTIVITY):
-        yield from (opened > i for i in range(number))
+    for levels in opened:
+        yield from (levels > i for i in range(number))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,6 +123,9 @@ class _Tally:
     components: NDArray[np.int64]
     """Number of components of the mask."""
     matched: NDArray[np.int64]
+    """Number of components that the strict score matches."""
+    one_to_one: NDArray[np.int64]
+    """Number of components that overlap an annotated one, each of which counts once."""
     annotated: int
     """Number of annotated components."""
 
@@ -141,10 +147,10 @@ class _Tally:
         if truth.any():
             sums = sum_nearest(levels, truth, spacing_nm)
             to_predicted[: len(sums)] = sums
-        components, matched = _match_all(levels, annotation, number)
+        components, matched, one_to_one = _match_all(levels, annotation, number)
         return cls(
             _from_above(predicted), _from_above(shared), int(np.count_nonzero(truth)), to_truth_nm, to_predicted,
-            components, matched, len(annotation.components),
+            components, matched, one_to_one, len(annotation.components),
         )  # fmt: skip
 
     def rows(self) -> list[dict[str, float | None]]:
@@ -164,6 +170,7 @@ class _Tally:
             "dice": _share(2 * shared, predicted + self.truth),
             "precision": _share(shared, predicted),
             "recall": _share(shared, self.truth),
+            "synapse_detection": _share(2 * int(self.one_to_one[i]), found + self.annotated),
             "synapse_f1": _share(2 * int(self.matched[i]), found + self.annotated),
         }
 
@@ -182,9 +189,9 @@ def _sum_distances(opened: Sequence[Levels], truth: Mask, spacing_nm: Spacing, n
     return np.stack([_from_above(total) for total in sums])
 
 
-def _match_all(levels: Levels, annotation: _Annotation, number: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return, for each threshold, how many components the mask has, and how many of them are matched."""
-    components, matched = np.zeros((2, number), np.int64)
+def _match_all(levels: Levels, annotation: _Annotation, number: int) -> NDArray[np.int64]:
+    """Return, for each threshold, how many components the mask has, and how many are matched, strictly and at all."""
+    counted = np.zeros((3, number), np.int64)
     forest, truth = Forest(levels, annotation.rule.connectivity), annotation.components
     width = max(1, len(truth))
     keys, counts = np.zeros((2, 0), np.int64)  # node * width + annotated component, and the voxels that they share
@@ -197,15 +204,16 @@ def _match_all(levels: Levels, annotation: _Annotation, number: int) -> tuple[ND
         counts = np.bincount(where, weights=every, minlength=len(keys)).astype(np.int64)
         alive = forest.alive
         found = Components((), forest.sizes[alive], (forest.sums[:, alive] / forest.sizes[alive]).T
-                           * np.asarray(annotation.spacing_nm))  # fmt: skip
+                           * np.asarray(annotation.spacing_nm), np.arange(1, len(alive) + 1))  # fmt: skip
         own = np.searchsorted(alive, keys // width) * width + keys % width
-        components[step.level - 1] = len(alive)
-        matched[step.level - 1] = count_matches(own, counts, found, truth, annotation.rule)
+        strict = count_matches(own, counts, found, truth, annotation.rule)
+        at_all = count_one_to_one(join(own, counts, found, truth, annotation.rule))
+        counted[:, step.level - 1] = len(alive), strict, at_all
     seen = {int(level) - 1 for level in np.unique(forest.level)}
     for i in range(number - 2, -1, -1):  # a threshold that adds no voxel leaves the mask as it was
         if i not in seen:
-            components[i], matched[i] = components[i + 1], matched[i + 1]
-    return components, matched
+            counted[:, i] = counted[:, i + 1]
+    return counted
 
 
 def _from_above(by_level: NDArray) -> NDArray:

@@ -1,16 +1,17 @@
 "use strict";
 (() => {
-  const KINDS = ["found", "invented", "missed", "annotated", "turned"];
-  const SAID = { turned: "wrong way round" };
   const KEPT = 16; // decoded sections that stay in memory
   const WHEEL_STEP = 40; // pixels of scrolling for one section
   const MAX_ZOOM = 16;
   const SVG = "http://www.w3.org/2000/svg";
   const at = (id) => document.getElementById(id);
-  const { volumes, listed, parts } = JSON.parse(at("entries").textContent);
-  const kinds = KINDS.filter((kind) => parts.length || kind !== "turned"); // only parts can be the wrong way round
+  const { volumes, parts, codes, labelled, noun, kinds: described } = JSON.parse(at("entries").textContent);
+  const kinds = described.map((one) => one.key), titles = Object.fromEntries(described.map((one) => [one.key, one.title]));
+  const listable = kinds.filter((kind) => kind !== "annotated");
+  const MOST_ROWS = 1000; // of the list; the filters bring up what comes after
+  const keyOf = (object) => object.kind.replaceAll(" ", "_");
   const stage = at("stage"), scene = at("scene"), raw = at("raw"), canvas = at("probability"), drawing = at("outlines");
-  const state = { volume: 0, z: 0, zoom: 1, x: 0, y: 0, mistake: null, shown: null };
+  const state = { volume: 0, z: 0, zoom: 1, x: 0, y: 0, chosen: null, shown: null };
   const volume = () => volumes[state.volume];
   const count = (number) => number.toLocaleString("en");
   const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
@@ -96,15 +97,15 @@
     if (!state.shown) return;
     const { number, z, section } = state.shown;
     const { outlines, arrows = [], left_out: leftOut } = read("outlines", number, z);
-    const chosen = state.mistake;
+    const chosen = state.chosen;
     drawing.replaceChildren();
     if (section.excluded) make("path", { class: "excluded", d: section.excluded, "fill-rule": "evenodd" }, drawing);
-    for (const kind of ["annotated", "found", "turned", "invented", "missed"]) {
-      if (!at(`show-${kind}`).checked || !kinds.includes(kind)) continue;
+    for (const kind of [...kinds].reverse()) { // the annotation lies below
+      if (!at(`show-${kind}`).checked) continue;
       const group = make("g", { class: kind }, drawing);
-      const parentOf = (id) => chosen && chosen.kind === kind && chosen.id === id ? make("g", { class: "chosen" }, group) : group;
+      const parentOf = (id) => chosen && keyOf(chosen) === kind && chosen.id === id ? make("g", { class: "chosen" }, group) : group;
       for (const [code, id, d, part] of outlines) {
-        if (KINDS[code] !== kind) continue;
+        if (codes[code] !== kind) continue;
         const parent = parentOf(id);
         make("path", { class: "under", d }, parent);
         const filled = parts.length && kind !== "annotated" && at(`show-part-${part}`).checked;
@@ -112,7 +113,7 @@
       }
       if (!parts.length || !at("show-arrows").checked) continue;
       for (const [code, id, d] of arrows) {
-        if (KINDS[code] !== kind) continue;
+        if (codes[code] !== kind) continue;
         const parent = parentOf(id);
         make("path", { class: "arrow under", d }, parent);
         make("path", { class: "arrow", d, "data-id": id }, parent);
@@ -123,10 +124,10 @@
     at("left-out").textContent = `${count(leftOut)} small objects of this section are not outlined`;
   }
 
-  function mark(mistake) {
+  function mark(object) {
     const { units, spacing_nm: [, high, wide] } = volume();
-    const reach = (Math.sqrt(mistake.peak_voxels) + 12) * units;
-    const place = { cx: (mistake.x + 0.5) * units, cy: (mistake.y + 0.5) * units, rx: reach, ry: reach * wide / high };
+    const reach = (Math.sqrt(object.peak_voxels) + 12) * units;
+    const place = { cx: (object.x + 0.5) * units, cy: (object.y + 0.5) * units, rx: reach, ry: reach * wide / high };
     make("ellipse", { class: "mark under", ...place }, drawing);
     make("ellipse", { class: "mark", ...place }, drawing);
   }
@@ -164,89 +165,107 @@
     place();
   }
 
-  function centreOn(mistake) {
+  function centreOn(object) {
     const { width, height } = fitted(), [, rows, columns] = volume().shape;
-    state.x = stage.clientWidth / 2 - (mistake.x + 0.5) / columns * width * state.zoom;
-    state.y = stage.clientHeight / 2 - (mistake.y + 0.5) / rows * height * state.zoom;
+    state.x = stage.clientWidth / 2 - (object.x + 0.5) / columns * width * state.zoom;
+    state.y = stage.clientHeight / 2 - (object.y + 0.5) / rows * height * state.zoom;
     place();
   }
 
-  // The list of mistakes.
-  const inList = () => volume().mistakes.filter((one) => at(`list-${one.kind}`).checked);
+  // The list of objects.
+  const cubic = (voxels) => {
+    const [deep, high, wide] = volume().spacing_nm;
+    return Number((voxels * deep * high * wide / 1e9).toPrecision(2));
+  };
+  // The slider of sizes is logarithmic: from 0 to 100 it goes from one voxel to the largest object.
+  const largest = () => Math.max(1, ...volume().objects.map((one) => one.voxels));
+  const leastSize = () => Number(at("least-size").value) === 0 ? 0 : Math.round(largest() ** (at("least-size").value / 100));
+  function inList() {
+    const size = leastSize(), sure = Number(at("least-probability").value), by = at("order").value;
+    const wanted = volume().objects.filter((one) => at(`list-${keyOf(one)}`).checked && one.voxels >= size
+      && (sure === 0 || one.probability === null || one.probability >= sure));
+    return by === "size" ? wanted : wanted.toSorted((a, b) => (b.probability ?? -1) - (a.probability ?? -1));
+  }
+
+  function row(one) {
+    const item = document.createElement("li"), button = document.createElement("button");
+    const text = document.createElement("span"), more = document.createElement("small"), kind = keyOf(one);
+    make("path", { d: "M1 6h28" }, make("svg", { class: `swatch ${kind}`, viewBox: "0 0 30 12", "aria-hidden": "true" }, button));
+    const shared = labelled && one.shared ? ` · ${Math.round(100 * one.shared / one.voxels) || "<1"} % shared` : "";
+    text.textContent = `${one.id} · ${titles[kind]}, ${count(one.voxels)} voxels${shared}`;
+    const sizes = parts.map((name, part) => one.parts[part] ? ` · ${name} ${count(one.parts[part])}` : ` · no ${name}`);
+    const sure = one.probability === null ? "" : ` · p ${one.probability.toFixed(2)}`;
+    more.textContent = `at ${one.z}, ${Math.round(one.y)}, ${Math.round(one.x)} · ${cubic(one.voxels)} µm³${sure}${sizes.join("")}`;
+    button.type = "button";
+    button.dataset.kind = kind;
+    button.dataset.id = one.id;
+    button.append(text, more);
+    button.addEventListener("click", () => visit(one));
+    item.append(button);
+    return item;
+  }
 
   function list() {
-    const { found, missed, invented, turned, mistakes, spacing_nm: [deep, high, wide] } = volume();
-    const cut = missed + invented + turned > mistakes.length ? `; the ${count(listed)} largest mistakes are listed` : "";
-    const ways = parts.length ? ` (${count(turned)} of them the wrong way round)` : "";
-    at("counts").textContent = `${count(found)} found${ways}, ${count(missed)} missed, ${count(invented)} invented${cut}`;
-    const cubic = (voxels) => (voxels * deep * high * wide / 1e9).toPrecision(2);
-    const items = inList().map((one) => {
-      const item = document.createElement("li"), button = document.createElement("button");
-      const text = document.createElement("span"), more = document.createElement("small");
-      const swatch = make("svg", { class: `swatch ${one.kind}`, viewBox: "0 0 30 12", "aria-hidden": "true" }, button);
-      make("path", { d: "M1 6h28" }, swatch);
-      const shared = Math.round(100 * one.shared / one.voxels) || "<1";
-      text.textContent = `${SAID[one.kind] || one.kind}, ${count(one.voxels)} voxels` + (one.shared ? ` · ${shared} % shared` : "");
-      const sizes = parts.map((name, part) => one.parts[part] ? ` · ${name} ${count(one.parts[part])}` : ` · no ${name}`);
-      const where = `at ${one.z}, ${Math.round(one.y)}, ${Math.round(one.x)} · ${Number(cubic(one.voxels))} µm³`;
-      more.textContent = where + sizes.join("");
-      button.type = "button";
-      button.dataset.kind = one.kind;
-      button.dataset.id = one.id;
-      button.append(text, more);
-      button.addEventListener("click", () => visit(one));
-      item.append(button);
-      return item;
-    });
-    at("mistakes").replaceChildren(...items);
-    if (!items.length) at("mistakes").textContent = "none";
+    const wanted = inList(), every = volume().objects.length, size = leastSize();
+    at("least-size-is").textContent = `${count(size)} voxels`;
+    at("least-probability-is").textContent = `p ${Number(at("least-probability").value).toFixed(2)}`;
+    const small = volume().objects.filter((one) => one.voxels < size).length;
+    const cut = wanted.length > MOST_ROWS ? `; the first ${count(MOST_ROWS)} are listed` : "";
+    at("counts").textContent = `${count(wanted.length)} of ${count(every)}${volume().cut ? " largest" : ""}`
+      + (small ? `; ${count(small)} ${small === 1 ? "is" : "are"} below ${count(size)} voxels` : "") + cut;
+    at("objects").replaceChildren(...wanted.slice(0, MOST_ROWS).map(row));
+    if (!wanted.length) at("objects").textContent = "none";
     point();
   }
 
   function point() {
-    for (const button of at("mistakes").querySelectorAll("button")) {
-      const own = state.mistake && button.dataset.kind === state.mistake.kind && Number(button.dataset.id) === state.mistake.id;
+    for (const button of at("objects").querySelectorAll("button")) {
+      const own = state.chosen && button.dataset.kind === keyOf(state.chosen) && Number(button.dataset.id) === state.chosen.id;
       if (own) button.setAttribute("aria-current", "true"); else button.removeAttribute("aria-current");
       if (own) button.scrollIntoView({ block: "nearest" });
     }
   }
 
-  function visit(mistake) {
-    state.mistake = mistake;
-    at(`show-${mistake.kind}`).checked = true;
+  function visit(object) {
+    state.chosen = object;
+    at(`show-${keyOf(object)}`).checked = true;
     if (at("closer").checked) {
       const { width } = fitted();
-      const pixels = Math.sqrt(mistake.peak_voxels) * width / volume().shape[2];
+      const pixels = Math.sqrt(object.peak_voxels) * width / volume().shape[2];
       state.zoom = clamp(90 / pixels, 1, 6);
     }
-    centreOn(mistake);
+    centreOn(object);
     point();
-    show(mistake.z);
+    show(object.z);
   }
 
   function step(by) {
     const all = inList();
     if (!all.length) return;
-    const now = all.indexOf(state.mistake);
+    const now = all.indexOf(state.chosen);
     visit(all[now < 0 ? (by > 0 ? 0 : all.length - 1) : (now + by + all.length) % all.length]);
   }
 
   function open(number) {
     state.volume = number;
-    Object.assign(state, { zoom: 1, mistake: null, shown: null });
-    const { shape: [depth, rows, columns], units, mistakes, has_probability: probable } = volume();
+    Object.assign(state, { zoom: 1, chosen: null, shown: null });
+    const { shape: [depth, rows, columns], units, has_probability: probable } = volume();
+    at("least-size").value = at("least-probability").value = 0;
+    at("order").disabled = at("least-probability").disabled = !probable;
+    const first = inList();
     at("section").max = depth - 1;
     at("show-probability").disabled = !probable;
     drawing.setAttribute("viewBox", `0 0 ${columns * units} ${rows * units}`);
     const rug = at("rug");
     rug.setAttribute("viewBox", `-0.5 0 ${depth} 8`);
     rug.replaceChildren();
-    for (const { kind, z } of mistakes) {
+    for (const key of new Set(first.map((one) => `${one.z} ${keyOf(one)}`))) {
+      const [z, kind] = key.split(" ");
       make("rect", { x: z - 0.35, width: 0.7, y: kind === "missed" ? 0 : 4, height: 4, fill: `var(--${kind})` }, rug);
     }
     list();
     place();
-    show(mistakes.length ? mistakes[0].z : Math.floor(depth / 2));
+    show(first.length ? first[0].z : Math.floor(depth / 2));
   }
 
   // Hands: slider, keys, wheel, drag.
@@ -258,7 +277,7 @@
   }
 
   const anyOutline = () => kinds.some((kind) => at(`show-${kind}`).checked);
-  let remembered = ["found", "invented", "missed", "turned"];
+  let remembered = listable;
   function flipOutlines() {
     const shown = kinds.filter((kind) => at(`show-${kind}`).checked);
     const hide = anyOutline();
@@ -332,25 +351,30 @@
   at("all").addEventListener("click", () => zoomTo(1));
   at("volume").addEventListener("change", (event) => open(Number(event.target.value)));
   at("show-probability").addEventListener("change", drawOverlay);
-  for (const kind of KINDS) at(`show-${kind}`).addEventListener("change", drawOutlines);
-  for (const kind of ["missed", "invented", "turned"]) at(`list-${kind}`).addEventListener("change", list);
+  for (const id of ["order", "least-size", "least-probability"]) at(id).addEventListener("input", list);
   raw.addEventListener("load", place);
   new ResizeObserver(place).observe(stage);
 
   // Objects in parts, such as the two sides of a synapse: a colour each, and an arrow from the first to the last.
-  function offer(id, text, shape, swatch) {
+  function offer(where, id, text, shape, swatch, checked = true, act = drawOutlines) {
     const label = document.createElement("label"), box = document.createElement("input");
-    Object.assign(box, { type: "checkbox", id, checked: true });
-    box.addEventListener("change", drawOutlines);
+    Object.assign(box, { type: "checkbox", id, checked });
+    box.addEventListener("change", act);
     label.append(box);
     make("path", shape, make("svg", { class: `swatch ${swatch}`, viewBox: "0 0 30 12", "aria-hidden": "true" }, label));
     label.append(text);
-    at("parts").append(label);
+    at(where).append(label);
   }
+  const LINE = { d: "M1 6h28" };
+  for (const kind of kinds) offer("shown-kinds", `show-${kind}`, titles[kind], LINE, kind, kind !== "annotated");
+  for (const kind of listable) offer("listed-kinds", `list-${kind}`, titles[kind], LINE, kind, kind !== "found" || volumes.some((one) => !one.detection), list);
+  for (const id of ["shown-kinds", "listed-kinds"]) at(id).hidden = !labelled; // without a label all are of one kind
+  for (const node of document.querySelectorAll("[data-labelled]")) node.hidden = !labelled;
+  at("objects-title").textContent = `${noun[0].toUpperCase()}${noun.slice(1)}`;
   for (const node of document.querySelectorAll("[data-parts]")) node.hidden = !parts.length;
-  parts.forEach((name, part) => offer(`show-part-${part}`, name, { class: `part${part}`, d: "M4 1h22v10h-22z" }, ""));
+  parts.forEach((name, part) => offer("parts", `show-part-${part}`, name, { class: `part${part}`, d: "M4 1h22v10h-22z" }, ""));
   if (parts.length) {
-    offer("show-arrows", `${parts[0]} to ${parts[parts.length - 1]}`, { d: "M5 6H25M19 2L25 6L19 10" }, "pointer");
+    offer("parts", "show-arrows", `${parts[0]} to ${parts[parts.length - 1]}`, { d: "M5 6H25M19 2L25 6L19 10" }, "pointer");
   }
 
   volumes.forEach((one, number) => at("volume").append(new Option(one.name, number)));
