@@ -22,14 +22,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from connectomics.config import Config
 from connectomics.config.convert import Origins, convert
-from connectomics.data.datamodule import VolumesDataModule
 from connectomics.data.datasets import PatchCutter
+from connectomics.data.learning_sources import open_learning
 from connectomics.data.resample import Geometry
 from connectomics.inference.views import Ensemble, all_views
 from connectomics.metrics import LabelPair, mean_over_volumes, score_volume
 from connectomics.models import build_model
 from connectomics.models.build import choose_memory_format
 from connectomics.runs.network import forward_on
+from connectomics.runs.training_job import build_data
 from connectomics.training.checkpoints import SETTINGS_KEY, load_weights, network_weights, read_checkpoint
 
 PATCHES = 32
@@ -43,7 +44,7 @@ def draw_patches(config: Config, p: float | None) -> list[Tensor]:
     changed = deepcopy(config)
     if p is not None:
         changed.data.dataloader.reject_sampling.p = p
-    patches = VolumesDataModule(changed).training_patches()
+    patches = build_data(changed, open_learning(changed.data, changed.model.in_channels)).training_patches()
     return [patches[number]["image"][None] for number in range(PATCHES)]
 
 
@@ -86,7 +87,7 @@ def main() -> None:
     args = parser.parse_args()
     checkpoint = read_checkpoint(args.checkpoint)
     config = convert(Config, checkpoint[SETTINGS_KEY], "", Origins(str(args.checkpoint)))
-    validation = VolumesDataModule(config).validation_patches()
+    validation = build_data(config, open_learning(config.data, config.model.in_channels)).validation_patches()
     if validation is None:
         parser.error("the run had no validation volumes")
     states = {name: network_weights(checkpoint, args.checkpoint, name == "averaged") for name in ("latest", "averaged")}

@@ -64,7 +64,8 @@ def predict_ours(args: argparse.Namespace, image: Path, target: Path) -> None:
     window, augmentation = config.inference.window, config.inference.test_time_augmentation
     window.window_size, window.overlap, window.sw_batch_size = tuple(args.window), 0.5, args.batch
     window.blending, augmentation.flip_axes = "gaussian", AXES[args.views]
-    plan, saved, source = plan_inference(config), SAVED_TYPES["float32"], open_volume(str(image))
+    plan = plan_inference(config.inference, config.data, config.model)
+    saved, source = SAVED_TYPES["float32"], open_volume(str(image))
     lanes = [Lane(build_forward(args), torch.device("cpu"))]
     with StagedVolume(target, 1, source.shape, saved.dtype, {}, {}) as stage:
         for _ in predict_into(stage, saved, source, GREY, plan, lanes):

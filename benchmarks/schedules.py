@@ -115,7 +115,9 @@ def predict(network: nn.Module, image: NDArray, config: Config, bf16: bool) -> t
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             return network(windows.contiguous(memory_format=torch.channels_last_3d)).float()
 
-    stream = predict_volume(ArraySource.of(image), GREY, plan_inference(config), [Lane(forward, CPU)])
+    stream = predict_volume(
+        ArraySource.of(image), GREY, plan_inference(config.inference, config.data, config.model), [Lane(forward, CPU)]
+    )
     return np.concatenate([sections.voxels for sections in stream], axis=1)[0], seen[0]
 
 

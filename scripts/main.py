@@ -3,7 +3,11 @@
 
 import sys
 
-from connectomics.runs.cli import main
+from connectomics.stopping import signals_answered
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with signals_answered():
+        from connectomics.runs.cli import main
+
+        status = main()
+    sys.exit(status)

@@ -8,13 +8,14 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "connectomics"
 
-GROUND = {"errors", "lookup", "geometry", "sides", "files"}
+GROUND = {"errors", "lookup", "geometry", "sides", "files", "stopping"}
 SCREEN = GROUND | {"screen"}
 ARRAYS = {"models", "losses", "metrics", "decoding"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "geometry": set(),
     "sides": set(),
+    "stopping": set(),
     "lookup": {"errors"},
     "files": {"errors"},
     "screen": GROUND,
@@ -30,11 +31,24 @@ MAY_IMPORT: dict[str, set[str]] = {
     "data": GROUND | {"config", "volumes"},
     "inference": GROUND | {"config", "volumes"},
     "reports": SCREEN | {"config", "drawing", "volumes", "metrics", "decoding"},
+    "planning": GROUND | {"volumes"},
     "cremi": GROUND | {"volumes", "alignment"},
     "training": SCREEN | ARRAYS | {"config", "drawing", "volumes", "data", "inference"},
     "runs": SCREEN
     | ARRAYS
-    | {"config", "drawing", "volumes", "phantom", "alignment", "data", "inference", "reports", "cremi", "training"},
+    | {
+        "config",
+        "drawing",
+        "volumes",
+        "phantom",
+        "alignment",
+        "data",
+        "inference",
+        "reports",
+        "cremi",
+        "planning",
+        "training",
+    },
 }
 HEAVY = {"torch", "numpy", "pytorch_lightning", "monai", "h5py", "scipy", "cv2"}
 
@@ -82,6 +96,28 @@ def test_a_file_holds_one_idea(path: Path) -> None:
 def test_no_two_modules_bear_one_name() -> None:
     names = [path.name for path in modules() if path.name not in ("__init__.py", "cli.py")]
     assert sorted(name for name in set(names) if names.count(name) > 1) == []
+
+
+ASKS_THE_SETTINGS = {"job.py", "training_job.py", "assemble.py", "cli.py", "demo.py", "make_settings.py"}
+"""What builds jobs, checks names and reads the command line; `demo.py` fills its volumes into the settings, and
+`make_settings.py` tries those that it writes."""
+
+
+def takes_all_settings(function: ast.FunctionDef) -> bool:
+    arguments = function.args.args + function.args.kwonlyargs
+    names = [ast.walk(argument.annotation) for argument in arguments if argument.annotation is not None]
+    return any(isinstance(node, ast.Name) and node.id == "Config" for nodes in names for node in nodes)
+
+
+def test_below_the_jobs_nobody_is_handed_all_settings() -> None:
+    takers = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in modules()
+        if room_of(path) != "config"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef) and takes_all_settings(node)
+    }
+    assert takers == {f"runs/{name}" for name in ASKS_THE_SETTINGS}
 
 
 def lines_without_docstring(function: ast.FunctionDef) -> int:

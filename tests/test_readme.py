@@ -6,10 +6,14 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 from connectomics.runs.cli import main
+from connectomics.volumes.exports import EXPORTS
+from connectomics.volumes.read import READERS, open_volume
 
 ROOT = Path(__file__).parents[1]
 SKIPPED_WITH_VALUE = {"--checkpoint", "--tuned", "--fast-dev-run"}
@@ -81,3 +85,32 @@ def test_a_file_of_settings_that_the_page_shows_is_accepted(
     assert printed["experiment_name"] == "mine"
     assert printed["data"]["test" if mode == "test" else "val"]["crop"] == ["-20:", ":", ":"]
     assert "datasets/" not in str(printed["data"])
+
+
+def test_the_ids_that_vast_packs_into_colours_are_unpacked_as_the_page_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = np.arange(24, dtype=np.uint32).reshape(2, 3, 4) * 7001
+    (tmp_path / "exported").mkdir()
+    for z, section in enumerate(ids):
+        colours = np.stack([section >> 16, section >> 8 & 255, section & 255], axis=-1).astype(np.uint8)
+        Image.fromarray(colours).save(tmp_path / "exported" / f"s{z}.png")
+    (code,) = blocks("docs/formats.md", "python")
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})
+    np.testing.assert_array_equal(open_volume("ids.npy", "label").read_all()[0], ids)
+
+
+def test_the_page_of_formats_names_every_one() -> None:
+    page = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
+    for suffix in READERS:
+        assert suffix in page or suffix in (".hdf5", ".hdf", ".tiff", ".jpg", ".jpeg", ".bmp"), suffix
+    assert all(f"| `{form}` |" in page for form in EXPORTS)
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "connectomics/README.md", "docs/formats.md"])
+def test_no_link_to_a_file_is_dead(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    targets = [target.partition("#")[0] for target in re.findall(r"\]\(([^)]+)\)", text)]
+    missing = [t for t in targets if t and "://" not in t and not ((ROOT / page).parent / t).exists()]
+    assert missing == []

@@ -10,19 +10,17 @@ import pytest
 import torch
 
 from connectomics.config import Config, load_config
-from connectomics.data.datamodule import VolumesDataModule
 from connectomics.decoding import decode
 from connectomics.errors import ConfigError
 from connectomics.inference import plan_inference
 from connectomics.runs.job import match_rule
-from connectomics.training.module import SegmentationModule
-from connectomics.training.trainer import build_trainer
+from tests.building import data_of, module_of, trainer_of
 
 Facts = list[Any]
 
 
 def network(config: Config) -> Facts:
-    module = SegmentationModule(config)
+    module = module_of(config)
     strides = [p.stride() for p in module.model.parameters()]
     terms = [(loss.__class__.__name__, vars(loss).get("_buffers"), {k: v for k, v in vars(loss).items() if k[0] != "_"})
              for loss in module.criterion.losses]  # fmt: skip
@@ -30,7 +28,7 @@ def network(config: Config) -> Facts:
 
 
 def course(config: Config) -> Facts:
-    module = SegmentationModule(config)
+    module = module_of(config)
     optimizer, scheduler = module.configure_optimizers().values()
     groups = [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
     rates = []
@@ -42,7 +40,7 @@ def course(config: Config) -> Facts:
 
 
 def trainer(config: Config) -> Facts:
-    built = build_trainer(config, Path("checkpoints"), Path("logs"))
+    built = trainer_of(config, Path("checkpoints"), Path("logs"))
     simple = (int, float, str, bool, type(None))
     callbacks = [
         (type(c).__name__, {k: v for k, v in vars(c).items() if isinstance(v, simple) or k == "_config"})
@@ -55,7 +53,7 @@ def trainer(config: Config) -> Facts:
 
 
 def data(config: Config) -> Facts:
-    built = VolumesDataModule(config)
+    built = data_of(config)
     patches, validation = built.training_patches(), built.validation_patches()
     drawn = [patches.draw(number) for number in range(4)]
     loader = built.train_dataloader()
@@ -69,7 +67,7 @@ def data(config: Config) -> Facts:
 
 
 def prediction(config: Config) -> Facts:
-    return [plan_inference(config)]
+    return [plan_inference(config.inference, config.data, config.model)]
 
 
 def mask(config: Config) -> Facts:
@@ -161,7 +159,7 @@ CHANGES: list[tuple[Callable[[Config], Facts], str]] = [
     (sides, "decoding.min_size=3"),
     (sides, "decoding.dilation=[1,1,1]"),
     (mask, "decoding.min_size=40"),
-    (rule, "evaluation.min_iou=0.3"),
+    (rule, "evaluation.min_iou=0.6"),
     (rule, "evaluation.max_distance_nm=100"),
     (rule, "evaluation.connectivity=6"),
 ]  # fmt: skip
@@ -176,7 +174,7 @@ def test_a_changed_setting_changes_what_is_built(small: Path, build: Callable[[C
 def test_determinism_is_asked_of_torch(small: Path) -> None:
     config = load_config(small, ["optimization.deterministic=true", "optimization.benchmark=false"])
     try:
-        build_trainer(config, Path("checkpoints"), Path("logs"))
+        trainer_of(config, Path("checkpoints"), Path("logs"))
         assert torch.are_deterministic_algorithms_enabled()
     finally:
         torch.use_deterministic_algorithms(False)

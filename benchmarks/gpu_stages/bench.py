@@ -15,9 +15,12 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from connectomics.config import Config, load_config
+from connectomics.data.learning_sources import open_learning
 from connectomics.geometry import ZYX
 from connectomics.inference.memory import is_out_of_memory
 from connectomics.phantom import make_phantom
+from connectomics.runs.training_job import TrainingJob, build_learning, build_training_job
+from connectomics.training.module import SegmentationModule
 from connectomics.volumes.write import write_volume
 
 TUTORIAL = Path(__file__).resolve().parents[2] / "tutorials" / "syn_cremi.yaml"
@@ -102,6 +105,15 @@ class Bench:
             f"data.dataloader.reject_sampling.size_thres={sizes.foreground}",
         ]  # fmt: skip
         return load_config(TUTORIAL, [*usual, *overrides], mode)
+
+    def module(self, *overrides: str) -> SegmentationModule:
+        """Return the tutorial's network in training, on this device."""
+        return SegmentationModule(build_learning(self.config("train", *overrides))).to(self.device)
+
+    def job(self, *overrides: str) -> TrainingJob:
+        """Return a training of the tutorial's network."""
+        config = self.config("train", *overrides)
+        return build_training_job(config, open_learning(config.data, config.model.in_channels))
 
     def volumes(self) -> tuple[Path, Path]:
         """Return an image and its label at the size of the volume: a phantom, mirrored, with new noise everywhere."""

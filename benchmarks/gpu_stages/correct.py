@@ -48,7 +48,7 @@ def _versions(bench: Bench, report: Report) -> None:
 
 def _module(bench: Bench) -> SegmentationModule:
     torch.manual_seed(0)
-    return SegmentationModule(bench.config("train")).to(bench.device)
+    return bench.module()
 
 
 def _kernels(bench: Bench, report: Report) -> None:

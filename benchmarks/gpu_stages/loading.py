@@ -18,13 +18,13 @@ def load(bench: Bench, report: Report) -> None:
         if bench.left < 5:
             report({"workers": workers, "note": "no time left"})
             continue
-        config = bench.config(
-            "train", f"data.train.image=[{image}]", f"data.train.label=[{label}]", "data.train.mask=[]",
+        job = bench.job(
+            f"data.train.image=[{image}]", f"data.train.label=[{label}]", "data.train.mask=[]",
             "data.train.resolution=null", "data.train.crop=null", "data.val.image=[]", "data.val.label=[]",
             "data.val.mask=[]", f"system.num_workers={workers}", f"data.dataloader.batch_size={bench.sizes.batches[0]}",
             f"optimization.n_steps_per_epoch={bench.sizes.loader_steps}",
         )  # fmt: skip
-        report({"workers": workers} | _drive(bench, VolumesDataModule(config), SegmentationModule(config)))
+        report({"workers": workers} | _drive(bench, job.data, SegmentationModule(job.learning)))
 
 
 def _drive(bench: Bench, data: VolumesDataModule, module: SegmentationModule) -> Row:

@@ -52,7 +52,7 @@ def predict(bench: Bench, report: Report) -> None:
 def _predict(bench: Bench, config: Config, image: Path, forward: Forward, most: float) -> Row:
     """Predict the volume for at most so many seconds, and say for which part of it the figures are."""
     bench.forget()
-    plan, source = plan_inference(config), open_volume(str(image))
+    plan, source = plan_inference(config.inference, config.data, config.model), open_volume(str(image))
     window = plan.grid(source.shape).window
     flops = flops_of(lambda: forward(torch.rand(1, 1, *window, device=bench.device))) / prod(window)
     watched = Watched(bench, forward)
@@ -106,7 +106,7 @@ def _whole_test(bench: Bench, image: Path, label: Path) -> Row:
               "data.train.crop=null", "data.train.resolution=null", "data.val.image=[]", "data.val.label=[]",
               "data.val.mask=[]"]  # fmt: skip
     size = f"data.dataloader.batch_size={bench.sizes.batches[0]}"
-    run = train(bench.config("train", *learnt, size, *quick(2), "system.num_workers=0"))
+    run = train(bench.job(*learnt, size, *quick(2), "system.num_workers=0"))
     tested = [f"data.test.image=[{image}]", f"data.test.label=[{label}]", "data.test.mask=[]",
               "data.test.resolution=null", "data.test.crop=null", "inference.preset=fast"]  # fmt: skip
     return score(bench.config("test", *tested), run.last_checkpoint)

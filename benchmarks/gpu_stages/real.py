@@ -14,7 +14,6 @@ from benchmarks.gpu_stages.bench import Bench, Report, Training, milliseconds
 from benchmarks.gpu_stages.predicting import quick, score
 from connectomics.runs.train import train
 from connectomics.training.interruption import TrainingInterrupted
-from connectomics.training.module import SegmentationModule
 
 RESERVE = 0.35
 """Share of the stage that is kept for the test."""
@@ -31,12 +30,15 @@ def learn(bench: Bench, report: Report) -> None:
              f"data.dataloader.batch_size={bench.sizes.batches[0]}"]  # fmt: skip
     budget, took = bench.left * (1 - RESERVE), _step(bench)
     steps = max(4, int(SPARE * budget / took)) if bench.on_gpu else 4
-    config = bench.config("train", *names, *quick(steps), f"system.num_workers={bench.sizes.workers[-1]}")
+    job = bench.job(*names, *quick(steps), f"system.num_workers={bench.sizes.workers[-1]}")
     begun = time.perf_counter()
     try:
         with asked_to_stop_after(budget):
-            checkpoint, ended = train(config).last_checkpoint, "to its end"
+            checkpoint, ended = train(job).last_checkpoint, "to its end"
     except TrainingInterrupted as interrupted:
+        if interrupted.checkpoint is None:
+            report({"what": f"training on {what}", "note": "the time was over before a step was complete"})
+            return
         checkpoint, ended = interrupted.checkpoint, "until the time was over"
     report({"what": f"training on {what}", "steps": steps, "s": round(time.perf_counter() - begun, 1), "ended": ended})
     tested = bench.config("test", f"data.test.image=[{seen}]", f"data.test.label=[{truth}]", "data.test.mask=[]",
@@ -71,7 +73,7 @@ def asked_to_stop_after(seconds: float) -> Iterator[None]:
 
 def _step(bench: Bench) -> float:
     """Return the seconds of a training step."""
-    module = SegmentationModule(bench.config("train")).to(bench.device)
+    module = bench.module()
     seconds = milliseconds(bench, Training(bench, module, module.model, bench.sizes.batches[0]).step) / 1000
     del module
     bench.forget()

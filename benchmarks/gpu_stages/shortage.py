@@ -27,8 +27,8 @@ def provoke(bench: Bench, config: Config, image: VolumeSource, forward: Forward,
         with _short_of(bench, what):
             lane = Lane(_failing(forward) if what == "batch" and not bench.on_gpu else forward, bench.device)
             try:
-                next(predict_volume(image, IntensityRange(0, 255), plan_inference(config), [lane],
-                                    on_notice=told.append))  # fmt: skip
+                plan = plan_inference(config.inference, config.data, config.model)
+                next(predict_volume(image, IntensityRange(0, 255), plan, [lane], on_notice=told.append))
                 became = "predicted all the same" + (f": {told[-1]}" if told else ", nothing was short")
                 survived = bool(told)
             except DeviceError as error:

@@ -11,7 +11,6 @@ import torch
 
 from benchmarks.gpu_stages.bench import Bench, Report, Row, Training, fits, flops_of, milliseconds, roof
 from connectomics.models import layers
-from connectomics.training.module import SegmentationModule
 
 FORMATS = ("channels_last_3d", "contiguous")
 COMPILING = 40
@@ -38,8 +37,7 @@ def _measure(bench: Bench, batch: int, form: str, in_2d: bool, compiled: bool, t
     torch.manual_seed(0)
     with _sections(in_2d):
         torch.compiler.reset()
-        config = bench.config("train", f"model.memory_format={form}")
-        module = SegmentationModule(config).to(bench.device)
+        module = bench.module(f"model.memory_format={form}")
         flops = flops_of(Training(bench, module, module.model, batch).step)
         bench.forget()
         network = torch.compile(module.model, backend=bench.sizes.backend, dynamic=False) if compiled else module.model

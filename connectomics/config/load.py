@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -19,6 +19,9 @@ from connectomics.config.yaml_file import Tree, read_tree, read_with_bases
 from connectomics.errors import ConfigError
 from connectomics.files import user_path
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 
 def load_config(path: Path, overrides: Sequence[str] = (), mode: str = "train") -> Config:
     """Return the settings of one mode; arguments and errors are those of `load_configs`."""
@@ -31,6 +34,7 @@ def load_configs(
     mode: str = "train",
     base: Path | None = None,
     tuned: Path | None = None,
+    before: Sequence[Assignment] = (),
 ) -> dict[str, Config]:
     """Return the settings of every mode, folded, typed and checked.
 
@@ -45,17 +49,32 @@ def load_configs(
         mode: The stage that runs; "demo" runs them all, and an override without a stage belongs to each.
         base: Another YAML file; what `path` sets wins over all of it.
         tuned: A YAML file that `--mode tune` wrote; for `mode`, it wins over the other files.
+        before: Settings that win over all files, and that overrides win over.
 
     Raises:
         ConfigError: If the file cannot be read, a key is unknown, or a value breaks a rule; the message names the
             file or the command line, the full key, the rule, and a close match.
     """
     trees = {name: tree for file in (base, path) if file is not None for name, tree in read_with_bases(file).items()}
-    assignments = parse_overrides(overrides)
+    return fold_settings(trees, overrides, mode, tuned, before)
+
+
+def fold_settings(
+    trees: Mapping[str, Tree],
+    overrides: Sequence[str] = (),
+    mode: str = "train",
+    tuned: Path | None = None,
+    before: Sequence[Assignment] = (),
+) -> dict[str, Config]:
+    """Return the settings of every mode from trees of plain values, such as a checkpoint holds, by their names.
+
+    Later trees win. The other arguments and the errors are those of `load_configs`.
+    """
+    assignments = [*before, *parse_overrides(overrides)]
     if tuned is None:
         return {stage: _fold_stage(trees, assignments, stage, mode) for stage in STAGES}
     last = _read_tuned(tuned)
-    with_tuned = trees | {str(tuned): last}
+    with_tuned = {**trees, str(tuned): last}
     return {stage: _fold_stage(with_tuned if stage == mode else trees, assignments, stage, mode) for stage in STAGES}
 
 
@@ -86,9 +105,9 @@ def dump_config(config: Config) -> str:
     return yaml.safe_dump(_without_tuples(asdict(config)), sort_keys=False, width=100)
 
 
-def as_plain(config: Config) -> Tree:
-    """Return the settings as plain mappings, lists and scalars, safe to store in a checkpoint."""
-    return _without_tuples(asdict(config))
+def as_plain(settings: DataclassInstance) -> Tree:
+    """Return settings, or one section of them, as plain mappings, lists and scalars, safe to store in a checkpoint."""
+    return _without_tuples(asdict(settings))
 
 
 def _without_tuples(value: Any) -> Any:

@@ -17,7 +17,9 @@ class CheckpointConfig:
     save_every_n_epochs: int = 10
     """Epochs between two checkpoints that compete for the best."""
     save_last: bool = True
-    """Write `last.ckpt` after every epoch, and after the last step."""
+    """Write `last.ckpt` before every validation and after every epoch; after the last step it is written anyway."""
+    save_every_minutes: float | None = 10.0
+    """Minutes after which `last.ckpt` is written again at the latest, after the running step; null: not by time."""
     checkpoint_filename: str = "epoch={epoch:04d}-step={step:06d}-loss={train_loss_total_epoch:.4f}"
     """Name of a checkpoint, with logged numbers in braces."""
 

@@ -171,6 +171,7 @@ RULES: tuple[Rule, ...] = (
     _at_least("optimization.ema.warmup_steps", 0),
     _at_least("monitor.checkpoint.save_top_k", -1),
     _at_least("monitor.checkpoint.save_every_n_epochs", 1),
+    Rule("monitor.checkpoint.save_every_minutes", "null or more than 0", lambda v, c: v is None or v > 0),
     Rule("monitor.checkpoint.checkpoint_filename", "a file name without /", lambda v, c: bool(v) and "/" not in v),
     _at_least("monitor.logging.scalar.loss_every_n_steps", 1),
     _at_least("monitor.logging.scalar.max_cremi_patches", 0),

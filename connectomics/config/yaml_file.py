@@ -15,6 +15,9 @@ from connectomics.lookup import suggest
 
 Tree = dict[str, Any]
 
+TUTORIALS = (Path(__file__).parents[2] / "tutorials", Path(__file__).parents[1] / "tutorials")
+"""Where the tutorials lie: in a clone, and in an installed package."""
+
 MOST_BYTES = 2**20
 """Largest size of a settings file."""
 
@@ -31,7 +34,8 @@ LONGEST_NUMBER = 400
 def read_with_bases(path: Path, flag: str = "--config") -> dict[str, Tree]:
     """Return a file's settings, and before them those of the files that it names as `base`.
 
-    `base` is one path or a list of paths, relative to the file that names them; each may have bases of its own.
+    `base` is one path or a list of paths, relative to the file that names them; each may have bases of its own. A
+    tutorial's bare name, such as `syn_cremi.yaml`, works from everywhere.
 
     Args:
         path: The YAML file.
@@ -44,7 +48,7 @@ def read_with_bases(path: Path, flag: str = "--config") -> dict[str, Tree]:
         ConfigError: If a file is missing or cannot be read, or is its own base.
     """
     trees: dict[str, Tree] = {}
-    _add(path, flag, trees, ())
+    _add(_find_base(path, str(path)), flag, trees, ())
     return trees
 
 
@@ -82,7 +86,14 @@ def _bases(path: Path, named: Any) -> Iterator[Path]:
     for name in names:
         if not isinstance(name, str):
             raise ConfigError(f"{path}: base is {named!r}; it must be a path, or a list of paths")
-        yield path.parent / Path(name).expanduser()
+        yield _find_base(path.parent / Path(name).expanduser(), name)
+
+
+def _find_base(path: Path, name: str) -> Path:
+    """Return the file itself; a bare name that no file bears may also be that of a tutorial of this package."""
+    if path.exists() or Path(name).name != name:
+        return path
+    return next((folder / name for folder in TUTORIALS if (folder / name).is_file()), path)
 
 
 def _require_bounded(path: Path) -> None:

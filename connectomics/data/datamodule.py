@@ -11,10 +11,11 @@ import torch
 from pytorch_lightning.loops.progress import _ProcessedTracker
 from torch.utils.data import DataLoader
 
-from connectomics.config.data import VolumesConfig
-from connectomics.config.schema import Config
+from connectomics.config.data import DataConfig
+from connectomics.config.system import SystemConfig
 from connectomics.data.augment import build_augmentation
 from connectomics.data.datasets import PatchCutter, Sample, TrainingPatches, ValidationPatches, ValidationWindow
+from connectomics.data.learning_sources import LearningSources
 from connectomics.data.loader import EpochBatches, LoaderOptions, Progress, Share, TrainingLoader, loader_options
 from connectomics.data.positions import find_positions
 from connectomics.data.sampling import build_sampler, is_on
@@ -23,7 +24,7 @@ from connectomics.data.volume import LearningVolume, open_learning_volume
 from connectomics.data.windows import cover, own_parts, spread
 from connectomics.errors import UserError
 from connectomics.geometry import ZYX
-from connectomics.volumes.labelled import LabelledSource, open_labelled
+from connectomics.volumes.labelled import LabelledSource
 
 
 @final
@@ -34,23 +35,24 @@ class VolumesDataModule(pl.LightningDataModule):
     bool (B, 1, Z, Y, X), False where the loss must not look.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(
+        self, sources: LearningSources, config: DataConfig, batches_per_epoch: int, system: SystemConfig
+    ) -> None:
+        """Take the volumes; they are read when patches are first asked for.
+
+        Args:
+            sources: The volumes, opened.
+            config: How patches are cut, drawn and augmented, and what the network is to learn.
+            batches_per_epoch: How many batches an epoch has, each as large as one process takes.
+            system: The seed, the workers, and whether batches go to a GPU.
+        """
         super().__init__()
+        self.sources = sources
         self.config = config
-        self.target = build_target(config.data.target)
+        self.target = build_target(config.target)
+        self._batches_per_epoch, self._system = batches_per_epoch, system
         self._training: TrainingPatches | None = None
         self._validation: ValidationPatches | None = None
-
-    def check(self) -> list[LabelledSource]:
-        """Open every file and compare what they say with the settings; no voxel is read.
-
-        Returns:
-            The volumes of training and validation.
-
-        Raises:
-            UserError: If a file is missing or cannot be used, or a volume is too small for a patch.
-        """
-        return self._open("train") + (self._open("val") if self.config.data.val.image else [])
 
     def setup(self, stage: str) -> None:
         """Read what is to be held in memory, and find where patches may lie."""
@@ -60,13 +62,11 @@ class VolumesDataModule(pl.LightningDataModule):
             self.validation_patches()
 
     def train_dataloader(self) -> TrainingLoader:
-        """Return batches of random patches, `n_steps_per_epoch` times `accumulate_grad_batches` of them an epoch."""
-        optimization = self.config.optimization
-        per_epoch = optimization.n_steps_per_epoch * optimization.accumulate_grad_batches
+        """Return batches of random patches, as many as an epoch has."""
         rank, world_size = self._ranks()
-        share = Share(self.config.data.dataloader.batch_size, rank, world_size)
-        batches = EpochBatches(per_epoch, share, self._progress)
-        return TrainingLoader(self.training_patches(), batches, **self._loader_options(most=per_epoch))
+        share = Share(self.config.dataloader.batch_size, rank, world_size)
+        batches = EpochBatches(self._batches_per_epoch, share, self._progress)
+        return TrainingLoader(self.training_patches(), batches, **self._loader_options(most=self._batches_per_epoch))
 
     def val_dataloader(self) -> DataLoader[Sample] | list[DataLoader[Sample]]:
         """Return batches of the windows that validation looks at; an empty list without validation volumes."""
@@ -74,7 +74,7 @@ class VolumesDataModule(pl.LightningDataModule):
         if patches is None:
             return []
         mine = patches.of_rank(*self._ranks())
-        size = self.config.data.dataloader.batch_size
+        size = self.config.dataloader.batch_size
         return DataLoader(mine, batch_size=size, **self._loader_options(most=-(-len(mine) // size)))
 
     def training_patches(self) -> TrainingPatches:
@@ -85,13 +85,13 @@ class VolumesDataModule(pl.LightningDataModule):
 
     def validation_patches(self) -> ValidationPatches | None:
         """Return the windows of the validation, of all ranks; None without volumes. The first call reads them."""
-        if self._validation is None and self.config.data.val.image:
+        if self._validation is None and self.sources.validation:
             self._validation = self._build_validation()
         return self._validation
 
     def _build_training(self) -> TrainingPatches:
-        data = self.config.data
-        cutter = self._cutter("train", data.dataloader.use_preloaded_cache_train)
+        data = self.config
+        cutter = self._cutter(self.sources.training, data.dataloader.use_preloaded_cache_train)
         reject, pad = data.dataloader.reject_sampling, data.data_transform
         threshold = reject.size_thres if is_on(reject) else 0
         positions = [
@@ -101,40 +101,24 @@ class VolumesDataModule(pl.LightningDataModule):
         names = [v.image.info.location for v in cutter.volumes]
         sampler = build_sampler(names, positions, reject, data.dataloader.volume_weights)
         augmentation = build_augmentation(data.augmentation)
-        return TrainingPatches(cutter, sampler, augmentation, data.dataloader.patch_size, self.config.system.seed)
+        return TrainingPatches(cutter, sampler, augmentation, data.dataloader.patch_size, self._system.seed)
 
     def _build_validation(self) -> ValidationPatches:
-        dataloader = self.config.data.dataloader
-        cutter = self._cutter("val", dataloader.use_preloaded_cache_val)
+        dataloader = self.config.dataloader
+        cutter = self._cutter(self.sources.validation, dataloader.use_preloaded_cache_val)
         size = dataloader.patch_size
         windows = [window for i, v in enumerate(cutter.volumes) for window in _annotated_windows(i, v, size)]
         if not windows:
             raise UserError("data.val: no voxel of any volume is annotated; its masks or labels exclude everything")
         return ValidationPatches(cutter, spread(windows, dataloader.max_val_patches), size)
 
-    def _cutter(self, stage: str, preload: bool) -> PatchCutter:
-        transform, patch = self.config.data.image_transform, self.config.data.dataloader.patch_size
-        z, y, x = (size + pad for size, pad in zip(patch, self.config.data.data_transform.pad_size, strict=True))
+    def _cutter(self, sources: Sequence[LabelledSource], preload: bool) -> PatchCutter:
+        transform, patch = self.config.image_transform, self.config.dataloader.patch_size
+        z, y, x = (size + pad for size, pad in zip(patch, self.config.data_transform.pad_size, strict=True))
         volumes: Sequence[LearningVolume] = [
-            open_learning_volume(source, self.target, transform, preload, (z, y, x)) for source in self._open(stage)
+            open_learning_volume(source, self.target, transform, preload, (z, y, x)) for source in sources
         ]
-        return PatchCutter(volumes, self.target, self.config.data.data_transform.pad_mode)
-
-    def _open(self, stage: str) -> list[LabelledSource]:
-        """Return the volumes of "train" or "val", after checking that a patch fits."""
-        sections: dict[str, VolumesConfig] = {"train": self.config.data.train, "val": self.config.data.val}
-        opened = open_labelled(sections[stage], f"data.{stage}", self.config.model.in_channels, need_label=True)
-        patch, pad = self.config.data.dataloader.patch_size, self.config.data.data_transform.pad_size
-        for one in opened:
-            there = one.image if stage == "train" else one.seen  # where a patch of training, a window, has to fit
-            padded = tuple(n + 2 * p for n, p in zip(there.shape, pad, strict=True))
-            if any(n < size for n, size in zip(padded, patch, strict=True)):
-                raise UserError(
-                    f"data.{stage}: {one.image.info.location} has shape {there.shape}, with "
-                    f"data.data_transform.pad_size {padded}; a patch of data.dataloader.patch_size = {tuple(patch)} "
-                    "does not fit: take smaller patches or a larger pad_size"
-                )
-        return opened
+        return PatchCutter(volumes, self.target, self.config.data_transform.pad_mode)
 
     def _ranks(self) -> tuple[int, int]:
         return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
@@ -151,10 +135,10 @@ class VolumesDataModule(pl.LightningDataModule):
 
     def _on_gpu(self) -> bool:
         """Return whether batches go to a GPU: only those are worth memory that the system cannot move."""
-        return torch.cuda.is_available() and self.config.system.num_gpus != 0
+        return torch.cuda.is_available() and self._system.num_gpus != 0
 
     def _loader_options(self, most: int) -> LoaderOptions:
-        wanted = self.config.system.num_workers
+        wanted = self._system.num_workers
         if wanted < 0:
             beside = 1 if self.trainer is None else max(1, self.trainer.num_devices)
             wanted = max(1, len(os.sched_getaffinity(0)) // beside)

@@ -11,6 +11,7 @@ import cv2
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from connectomics.data.datasets import Sample
+from connectomics.stopping import LISTENED_TO
 
 
 class Progress(NamedTuple):
@@ -61,9 +62,10 @@ class EpochBatches(Sampler[list[int]]):
         starts = (first + (batch * world_size + rank) * size for batch in range(rest))
         return (list(range(start, start + size)) for start in starts)
 
-    def state_dict(self) -> dict[str, int]:
-        """Return how many batches, and patches of all ranks, have been trained on."""
+    def state_dict(self, but: int = 0) -> dict[str, int]:
+        """Return how many batches, and patches of all ranks, have been trained on, `but` for the last ones."""
         progress = self._progress()
+        progress = progress._replace(total=progress.total - but)
         return {"batches": progress.total, "patches": self._consumed(progress)}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
@@ -101,6 +103,10 @@ class TrainingLoader(DataLoader[Sample]):
         """Return the place of the next batch."""
         return self._batches.state_dict()
 
+    def state_before(self, batches: int) -> dict[str, int]:
+        """Return the place before the last batches."""
+        return self._batches.state_dict(but=batches)
+
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Go on at a place."""
         self._batches.load_state_dict(state)
@@ -121,6 +127,5 @@ def loader_options(num_workers: int, pin_memory: bool) -> LoaderOptions:
 
 def leave_signals(_worker: int) -> None:
     """Let the main process alone answer what asks to stop, which reaches the workers too: it still needs a batch."""
-    for signum in signal.Signals:
-        if signum.name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"):
-            signal.signal(signum, signal.SIG_IGN)
+    for signum in LISTENED_TO:
+        signal.signal(signum, signal.SIG_IGN)

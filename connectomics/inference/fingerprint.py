@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 import connectomics
-from connectomics.config import Config, as_plain
+from connectomics.config import as_plain
+from connectomics.config.data import DataTransformConfig
+from connectomics.config.inference import InferenceConfig
 from connectomics.geometry import Box
 from connectomics.volumes.intensity import IntensityRange
 from connectomics.volumes.source import VolumeSource
@@ -26,17 +28,17 @@ NO_DIFFERENCE = ("save_results", "save_backend", "save_dtype", "compile", "use_e
 """Settings of `inference` that change no number, or that the weights and the file's layout already state."""
 
 
-def concerning(config: Config, network: Mapping[str, Any]) -> dict[str, Any]:
+def concerning(inference: InferenceConfig, border: DataTransformConfig, network: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings that a prediction depends on, as plain values.
 
     Args:
-        config: The settings.
+        inference: How windows are cut, viewed and blended.
+        border: How the volume goes on beyond its border.
         network: The settings that shape the network, by key.
     """
-    plain = as_plain(config)
-    inference = {name: value for name, value in plain["inference"].items() if name not in NO_DIFFERENCE}
-    inference["window"] = {name: value for name, value in inference["window"].items() if name != "sw_batch_size"}
-    return {"network": dict(network), "border": plain["data"]["data_transform"], "inference": inference}
+    plain = {name: value for name, value in as_plain(inference).items() if name not in NO_DIFFERENCE}
+    plain["window"] = {name: value for name, value in plain["window"].items() if name != "sw_batch_size"}
+    return {"network": dict(network), "border": as_plain(border), "inference": plain}
 
 
 def fingerprint(

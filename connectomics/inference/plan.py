@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from math import prod
 from typing import Literal
 
-from connectomics.config import Config
+from connectomics.config.data import DataConfig
 from connectomics.config.inference import InferenceConfig
+from connectomics.config.model import ModelConfig
 from connectomics.errors import ConfigError
 from connectomics.geometry import ZYX
 from connectomics.inference.activations import ChannelActivations, build_activations
@@ -78,15 +79,14 @@ class InferencePlan:
         return PaddedSource(image, self.pad, self.pad_mode, black)
 
 
-def plan_inference(config: Config) -> InferencePlan:
-    """Build the plan that `inference` and `data.data_transform` describe.
+def plan_inference(inference: InferenceConfig, data: DataConfig, network: ModelConfig) -> InferencePlan:
+    """Build the plan that `inference`, `data.data_transform` and `model` describe.
 
     Raises:
         ConfigError: If a name is unknown, the channels do not fit `model.out_channels`, the views cannot be shared,
             or blocks are asked for together with whole planes.
     """
-    inference, border = config.inference, config.data.data_transform
-    window, fast = inference.window, inference.preset == "fast"
+    border, window, fast = data.data_transform, inference.window, inference.preset == "fast"
     whole_plane = fast if window.whole_plane is None else window.whole_plane
     if whole_plane and inference.block_size is not None:
         raise ConfigError(
@@ -94,22 +94,22 @@ def plan_inference(config: Config) -> InferencePlan:
             "whole; set it to null and lower inference.window.max_voxels, or set inference.window.whole_plane=false"
         )
     return InferencePlan(
-        window=window.window_size or config.data.dataloader.patch_size,
+        window=window.window_size or data.dataloader.patch_size,
         overlap=window.overlap,
         profile=pick(PROFILES, window.blending, "inference.window.blending"),
         whole_plane=whole_plane,
         max_voxels=window.max_voxels,
-        factor=config.model.total_factor,
+        factor=network.total_factor,
         pad=border.pad_size,
         pad_mode=border.pad_mode,
         beyond=window.padding_mode,
         block=inference.block_size,
         batch=window.sw_batch_size,
-        values_per_voxel=config.model.values_per_voxel,
+        values_per_voxel=network.values_per_voxel,
         views=_view_groups(inference),
         ensemble=inference.test_time_augmentation.ensemble_mode,
-        activations=build_activations(inference.model.channel_activations, config.model.out_channels),
-        channels=config.model.out_channels,
+        activations=build_activations(inference.model.channel_activations, network.out_channels),
+        channels=network.out_channels,
     )
 
 

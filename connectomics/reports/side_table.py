@@ -48,7 +48,7 @@ SIDE_COLUMNS = (
         for axis in reversed(AXES)
     ),
     *(Column(f"{side}_probability", f"mean of the channel {side} over that side", "number", ".3f") for side in SIDES),
-    *(Column(f"direction_{axis}", f"unit vector from pre to post, along {axis}", "number", ".3f") for axis in AXES),
+    *(Column(f"direction_{axis}", f"unit vector from pre to post, along {axis}", "number", ".4f") for axis in AXES),
     BORDER,
     *OUTCOME_COLUMNS,
     Column("right_way_round", "whether its sides agree with those of the annotated one; empty unless it is found or "

@@ -13,6 +13,7 @@ import numpy as np
 
 from connectomics.config import Config
 from connectomics.config.data import VolumesConfig
+from connectomics.data.learning_sources import open_learning
 from connectomics.errors import ConfigError
 from connectomics.geometry import ZYX
 from connectomics.phantom import make_phantom
@@ -21,6 +22,7 @@ from connectomics.runs.folder import RunFolder, was_started_by_another
 from connectomics.runs.job import build_job
 from connectomics.runs.test import test
 from connectomics.runs.train import train
+from connectomics.runs.training_job import build_training_job
 from connectomics.screen.console import is_first_process, say
 from connectomics.training.devices import choose_devices
 from connectomics.volumes.labelled import open_labelled
@@ -51,7 +53,8 @@ def demo(chosen: Demo, configs: Mapping[str, Config]) -> RunFolder:
         choose_devices(config.system)
     folder = Path(configs["train"].save_path or "") / "volumes"
     with _phantoms(folder, configs["train"].system.seed, chosen) as made:
-        run = train(_with_volumes(configs["train"], made))
+        trained = _with_volumes(configs["train"], made)
+        run = train(build_training_job(trained, open_learning(trained.data, trained.model.in_channels)))
     if is_first_process():  # the others have trained, and there is nothing left for them to do
         tested = _with_volumes(configs["test"], folder)
         volumes = open_labelled(tested.data.test, "data.test", tested.model.in_channels, tested.evaluation.enabled)

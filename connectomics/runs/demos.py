@@ -34,14 +34,14 @@ class Demo:
         return None if self.settings == COMMON else COMMON
 
 
-FOUND = "what was found (green), invented (red), missed (blue)"
+FOUND = "what became of each synapse, with a legend"
 
 DEMOS: Mapping[str, Demo] = {
     "clefts": Demo(COMMON, label="label", legend=FOUND),
     "polarity": Demo(
         FOLDER / "demo_polarity.yaml",
         label="polarity",
-        legend=f"{FOUND}, wrong way round (orange); pre magenta, post cyan",
+        legend=f"{FOUND}; pre magenta, post cyan",
         density_px=5.0,  # as in asymmetric synapses of cortex: about 40 nm
         counted_apart=(3, 17, 17),  # twice a dilation by up to 5 pixels and one more; 6 for the drift of the sections
     ),

@@ -20,11 +20,12 @@ from connectomics.runs.scored_files import Reading, pair_files
 from connectomics.screen.console import console, say
 from connectomics.volumes.labelled import name_volumes
 
-USUAL_METRICS = ("cremi_distance", "jaccard", "dice", "precision", "recall", "synapse_f1")
+USUAL_METRICS = tuple(with_counts(["cremi_distance", "jaccard", "dice", "precision", "recall"]))
 
 EPILOG = """\
 A prediction holds probabilities (0 to 1; or whole numbers with an attribute `scale`, or --scale), or a mask or ids,
-where everything but the background is a synapse. HDF5 (file.h5, file.h5:/dataset), the CREMI layout, Zarr, TIFF.
+where everything but the background is a synapse. HDF5 (file.h5, file.h5:/dataset), the CREMI layout, Zarr, TIFF,
+sections as PNG (a folder, or 'sections/*.png'), NumPy, NIfTI, MRC.
 
 examples:
   evaluate.py prediction.h5 syn_A.h5
@@ -33,9 +34,9 @@ examples:
 """
 
 
-def evaluate(argv: Sequence[str] | None = None) -> int:
+def evaluate(argv: Sequence[str] | None = None, prog: str = "evaluate.py") -> int:
     """Score every pair of files, and return the exit status: 2 when one of them could not be scored."""
-    args = parse_args(argv)
+    args = parse_args(argv, prog)
     try:
         for name in args.metrics:
             pick(METRICS, name, "--metrics")
@@ -56,10 +57,10 @@ def evaluate(argv: Sequence[str] | None = None) -> int:
     return 2 if failed else 0
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None, prog: str = "evaluate.py") -> argparse.Namespace:
     """Parse the command line; a wrong one ends with status 2."""
     parser = argparse.ArgumentParser(
-        prog="evaluate.py", epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog=prog, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Score predictions of synapses against their labels, as the CREMI challenge does.",
     )  # fmt: skip
     parser.add_argument("files", nargs="+", metavar="PREDICTION LABEL", help="one or more pairs of files")
@@ -125,7 +126,7 @@ def _score_all(
                 if note not in told:
                     say(note)
             told.update(files.notes)
-            scores[name] = score_volume(files.pair, with_counts(args.metrics), rule)
+            scores[name] = score_volume(files.pair, args.metrics, rule)
         except UserError as error:
             failed[name] = str(error)
     return scores, failed

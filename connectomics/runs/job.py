@@ -169,7 +169,8 @@ def build_job(
         )
     saved = read_checkpoint(checkpoint)
     require_same_model(saved, as_plain(config), checkpoint)
-    require_learnt(volumes, saved, checkpoint, config)
+    data = config.data
+    require_learnt(volumes, saved, checkpoint, data.image_transform.normalize, data.allow_other_resolution)
     network = load_network(config.model, config.inference, config.system, saved, checkpoint)
     run = _run_folder(mode, config, checkpoint, out, fast_dev_run)
     stamp = _stamp(config, checkpoint, int(saved["global_step"]))
@@ -191,7 +192,8 @@ def _assemble(
     restart: bool,
 ) -> Job:
     """Put the trained network and where its results go together with all else that the settings name."""
-    plan, kind = plan_inference(config), "averaged (EMA)" if config.inference.use_ema else "latest"
+    plan = plan_inference(config.inference, config.data, config.model)
+    kind = "averaged (EMA)" if config.inference.use_ema else "latest"
     return Job(
         mode=mode,
         title=config.experiment_name,
@@ -213,7 +215,9 @@ def _assemble(
         writes_instances=config.evaluation.instances and config.inference.save_results,
         writes_report=config.evaluation.report and config.inference.save_results,
         restart=restart,
-        concerning=concerning(config, shaping_settings(as_plain(config)["model"])),
+        concerning=concerning(
+            config.inference, config.data.data_transform, shaping_settings(as_plain(config)["model"])
+        ),
         made_with=circumstances(network.lanes[0].device, plan.batch, config.inference.compile),
         stamp=stamp,
         _transform=config.data.image_transform,

@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from connectomics.config import Config
-from connectomics.data.volume import LearningVolume
 from connectomics.errors import CheckpointError, VolumeError
 from connectomics.geometry import Spacing
 from connectomics.screen.console import say
@@ -24,24 +22,24 @@ LARGEST_RATIO = 1.15
 KEY = "data.allow_other_resolution"
 
 
-def learnt_sizes(volumes: Sequence[LearningVolume]) -> list[Spacing]:
+def learnt_sizes(volumes: Sequence[LabelledSource]) -> tuple[Spacing, ...]:
     """Return the voxel sizes of what a network learns from, each once."""
-    return list(dict.fromkeys(_size(volume.image) for volume in volumes))
+    return tuple(dict.fromkeys(_size(volume.image) for volume in volumes))
 
 
-def require_one_resolution(volumes: Sequence[LabelledSource], config: Config) -> None:
+def require_one_resolution(volumes: Sequence[LabelledSource], allow: bool) -> None:
     """Refuse volumes of training and validation whose voxels differ in size.
 
     Raises:
-        VolumeError: With two of them, unless `data.allow_other_resolution` is true.
+        VolumeError: With two of them, unless other voxel sizes are allowed.
     """
-    first, allow = volumes[0], config.data.allow_other_resolution
+    first = volumes[0]
     for other in volumes[1:]:
         _compare(other, [_size(first.image)], f"{first.image.info.location} has {_written(_size(first.image))}", allow)
 
 
 def require_learnt(
-    volumes: Sequence[LabelledSource], checkpoint: Mapping[str, Any], path: Path, config: Config
+    volumes: Sequence[LabelledSource], checkpoint: Mapping[str, Any], path: Path, normalize: str, allow: bool
 ) -> None:
     """Refuse volumes of another voxel size, or scaled in another way, than a network learnt with.
 
@@ -49,23 +47,22 @@ def require_learnt(
         volumes: What it is asked to look at.
         checkpoint: The checkpoint, as read.
         path: Path of the checkpoint, for messages.
-        config: The settings.
+        normalize: How the settings scale grey values.
+        allow: Whether other voxel sizes are allowed (`data.allow_other_resolution`).
 
     Raises:
         CheckpointError: If its grey values were scaled in another way.
-        VolumeError: If a volume has other voxels, unless `data.allow_other_resolution` is true.
+        VolumeError: If a volume has other voxels, unless they are allowed.
     """
-    wanted = config.data.image_transform.normalize
-    trained = checkpoint[SETTINGS_KEY].get("data", {}).get("image_transform", {}).get("normalize", wanted)
-    if trained != wanted:
+    trained = checkpoint[SETTINGS_KEY].get("data", {}).get("image_transform", {}).get("normalize", normalize)
+    if trained != normalize:
         raise CheckpointError(
             f"--checkpoint {path} was trained with data.image_transform.normalize={trained}, the settings say "
-            f"{wanted}; use the settings of its run"
+            f"{normalize}; use the settings of its run"
         )
     if LEARNT_AT_KEY not in checkpoint:
         say(f"{path} is older and does not know its voxel size: make sure that it is that of these volumes")
         return
-    allow = config.data.allow_other_resolution
     learnt: list[Spacing] = [(z, y, x) for z, y, x in checkpoint[LEARNT_AT_KEY]]
     for volume in volumes:
         _compare(volume, learnt, f"--checkpoint {path} learnt at {' and '.join(map(_written, learnt))}", allow)

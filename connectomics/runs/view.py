@@ -33,9 +33,9 @@ such as view.py DIR --serve. Those whom --serve lets in can read what is shown, 
 """
 
 
-def view(argv: Sequence[str] | None = None) -> int:
+def view(argv: Sequence[str] | None = None, prog: str = "view.py") -> int:
     """Show the results of a test until it is interrupted, or write what shows them; return the exit status."""
-    args = _parser().parse_args(argv)
+    args = _parser(prog).parse_args(argv)
     address = args.bind or (EVERYBODY if args.serve else THIS_MACHINE)
     try:
         if (args.results / "index.html").exists():
@@ -50,9 +50,9 @@ def view(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="view.py", description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=prog, description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("results", type=user_path, help="a run that was tested, its results/, or what --export wrote")
     way = parser.add_mutually_exclusive_group()
@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _export(results: Path, folder: Path, client: str | None) -> None:
     volumes = _read(results)
-    from connectomics.runs.viewing.exported import CLIENT, export
+    from connectomics.runs.viewing.shared_folder import CLIENT, export
 
     export(folder, volumes, client or CLIENT)
     print(f"{folder} can go to any web server that lets other sites read it; or: view.py {folder} --serve")

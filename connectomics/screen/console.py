@@ -46,7 +46,6 @@ def quiet_libraries() -> None:
         ".*is smaller than the logging interval.*",
         ".*Checkpoint directory .* exists and is not empty.*",  # a resumed run writes where it was
         ".*GPU available but not used.*",
-        ".*The `srun` command is available.*",  # on a cluster one may also train without it; see `require_processes`
         ".*recommended to use .*sync_dist=True.*",  # numbers are those of all processes before they are logged
         ".*exists and is not empty.*",
         ".*Starting from v1.9.0, `tensorboardX`.*",

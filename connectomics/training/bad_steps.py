@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from connectomics.data.datamodule import VolumesDataModule
 from connectomics.errors import CheckpointError, UserError
-from connectomics.training.checkpoints import is_finite, read_checkpoint
+from connectomics.training.checkpoints import MODEL_PREFIX, is_finite, read_checkpoint
 
 LARGEST = 1e18
 """A gradient beyond this has a square that float32 does not hold, which an optimizer would remember for ever."""
@@ -100,11 +100,15 @@ class SkipBadSteps(pl.Callback):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Refuse to save weights that are not finite; the average is among them, when it was put there before.
+        """Save the running statistics as they were before a step that is under way, and nothing that is not finite.
+
+        The average of the weights is looked at too, when it was put there before.
 
         Raises:
             TrainingDivergedError: With the last checkpoint that is good.
         """
+        if self._losses:
+            checkpoint["state_dict"] |= {f"{MODEL_PREFIX}{name}": buffer for name, buffer in self._buffers.items()}
         if not is_finite(checkpoint):
             raise TrainingDivergedError(
                 f"the weights are not finite at step {trainer.global_step}, and were not saved."
@@ -173,13 +177,13 @@ def _tell_batch(trainer: pl.Trainer, losses: list[Tensor]) -> str:
         return ""
     bad = [i for i, loss in enumerate(losses) if not bool(loss.isfinite())]
     back = len(losses) - 1 - bad[0] if bad else 0
-    size = data.config.data.dataloader.batch_size
+    size = data.config.dataloader.batch_size
     first = loader.state_dict()["patches"] + (trainer.global_rank - back * trainer.world_size) * size
     patches, numbers = data.training_patches(), range(first, first + size)
     origins = [patches.origin(number) for number in numbers]
     images = torch.stack([patches[number]["image"] for number in numbers])
     places = ", ".join(f"{location} at {start}" for location, start in origins)
-    crop = data.config.data.train
+    crop = data.config.train
     where = " (z, y, x) of the crop" if crop.crop is not None and not crop.see_beyond_crop else " (z, y, x)"
     low, high = float(images.min()), float(images.max())
     grey = f"grey values from {low:.4g} to {high:.4g}" if images.isfinite().all() else "grey values that are not finite"

@@ -73,6 +73,12 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return checkpoint
 
 
+def read_settings(path: Path) -> dict[str, Any]:
+    """Return the settings that a network was trained with, as plain values; errors are those of `read_checkpoint`."""
+    settings: dict[str, Any] = read_checkpoint(path)[SETTINGS_KEY]
+    return settings
+
+
 def is_finite(checkpoint: Mapping[str, Any]) -> bool:
     """Return whether weights, their average and the optimizer's memory are finite; a device is asked once."""
     memory = [state for optimizer in checkpoint.get("optimizer_states", []) for state in optimizer["state"].values()]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 import torch
@@ -56,40 +55,6 @@ def require_precision(devices: Devices, precision: str, key: str) -> None:
                 f"{key} is 'bf16-mixed', which {name} can only imitate, at a fraction of its speed; take '16-mixed' or "
                 "'32-true'"
             )
-
-
-def require_processes(devices: Devices) -> None:
-    """Refuse to train where a cluster started another number of processes than share the training.
-
-    They would wait for one another for ever, or each would train by itself without knowing of the others.
-
-    Raises:
-        DeviceError: With both numbers.
-    """
-    if "SLURM_PROCID" not in os.environ and int(os.environ.get("SLURM_NTASKS", "1")) > 1:
-        raise DeviceError(
-            f"SLURM_NTASKS is {os.environ['SLURM_NTASKS']}, but srun did not start this program: start it with srun, "
-            "or ask SLURM for one task"
-        )
-    started, by = _started()
-    if started not in (None, devices.count):
-        key = "system.num_gpus" if devices.accelerator == "gpu" else "system.num_processes"
-        raise DeviceError(
-            f"{by} says that this program was started {started} times, but {devices.count} process(es) share the "
-            f"training: start one for each device that it is to use, and set {key} to their number"
-        )
-
-
-def _started() -> tuple[int | None, str]:
-    """Return how often a cluster started this program, and the variable that says so; None if none did."""
-    env = os.environ
-    if "SLURM_STEP_NUM_TASKS" in env:
-        return int(env["SLURM_STEP_NUM_TASKS"]), "SLURM_STEP_NUM_TASKS"
-    if "SLURM_NTASKS" in env and "SLURM_PROCID" in env:
-        return int(env["SLURM_NTASKS"]), "SLURM_NTASKS"
-    if "WORLD_SIZE" in env and "RANK" in env:
-        return int(env["WORLD_SIZE"]), "WORLD_SIZE"
-    return None, ""
 
 
 def begin_on(devices: Devices, precision: str) -> str | None:

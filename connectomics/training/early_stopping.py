@@ -31,5 +31,5 @@ class StopWhenNoBetter(EarlyStopping):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Compare the epoch with the best one; Lightning calls this anew, without numbers, after a resume."""
-        if trainer.callback_metrics:
+        if self.monitor in trainer.callback_metrics:
             super().on_train_epoch_end(trainer, pl_module)

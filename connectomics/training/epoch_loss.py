@@ -8,6 +8,8 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from connectomics.training.unfinished import is_between_steps
+
 
 @final
 class EpochLoss(pl.Callback):
@@ -21,15 +23,17 @@ class EpochLoss(pl.Callback):
     def __init__(self) -> None:
         self._epoch = -1
         self._sums = torch.zeros(2)  # of the finite losses, and how many there are
+        self._sums_of_steps = self._sums  # without the batches of a step that is under way
         self._grew = False
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the sums of the running epoch."""
-        return {"epoch": self._epoch, "sums": self._sums.tolist()}
+        """Return the sums of the running epoch, of its complete steps."""
+        return {"epoch": self._epoch, "sums": self._sums_of_steps.tolist(), "grew": self._grew}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on with the sums of a broken epoch."""
+        """Go on with the sums of a broken epoch; older checkpoints do not know whether they have been logged."""
         self._epoch, self._sums = state_dict["epoch"], torch.tensor(state_dict["sums"])
+        self._sums_of_steps, self._grew = self._sums, state_dict.get("grew", False)
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
@@ -41,6 +45,7 @@ class EpochLoss(pl.Callback):
         trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step
         if trainer.current_epoch != self._epoch:
             self._epoch, self._sums = trainer.current_epoch, torch.zeros(2)
+            self._sums_of_steps = self._sums
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -51,6 +56,8 @@ class EpochLoss(pl.Callback):
         finite = loss.isfinite()
         self._sums = self._sums.to(loss.device) + torch.stack([torch.where(finite, loss, 0.0), finite.float()])
         self._grew = True
+        if is_between_steps(trainer):
+            self._sums_of_steps = self._sums
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log the mean; Lightning calls this anew, without a batch, after a resume."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, final
 
 import pytorch_lightning as pl
@@ -11,15 +10,12 @@ from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.optim import Optimizer
 
-from connectomics.config import Config, as_plain
-from connectomics.data.targets import build_target
 from connectomics.geometry import Spacing
-from connectomics.inference.activations import build_activations
 from connectomics.losses import Criterion
 from connectomics.models import build_model
 from connectomics.models.build import choose_memory_format
 from connectomics.training.checkpoints import LEARNT_AT_KEY, SETTINGS_KEY
-from connectomics.training.devices import choose_devices
+from connectomics.training.learning import Learning
 from connectomics.training.optimizers import build_optimizer, build_scheduler
 from connectomics.training.ranks import sum_over_ranks, sums_over_ranks, world_size
 from connectomics.training.resuming import follow_settings
@@ -29,24 +25,24 @@ Batch = dict[str, Tensor]
 
 @final
 class SegmentationModule(pl.LightningModule):
-    """A network, its loss and its optimizer, as `Config` says.
+    """A network, its loss and its optimizer.
 
     Every number that is logged is that of all processes together, the same on each of them. How many there are does
     not matter where together they take the same batches. It does with batch normalisation, whose statistics in
     training are those of each process's own part of a batch, and with `DiceLoss(batch=True)`, which divides there.
     """
 
-    def __init__(self, config: Config, learnt_at: Sequence[Spacing] = ()) -> None:
-        """Build the network; `learnt_at` are the voxel sizes (z, y, x) of its training volumes, in nm."""
+    def __init__(self, learning: Learning) -> None:
+        """Build the network, with random weights."""
         super().__init__()
-        self.config = config
-        self.learnt_at = list(learnt_at)
-        on_gpu = choose_devices(config.system).accelerator == "gpu"
-        self.model = build_model(config.model, on_gpu)
-        self.target = build_target(config.data.target)
-        self.criterion = Criterion(config.model.loss, config.model.out_channels, self.target.num_channels)
-        self.activations = build_activations(config.inference.model.channel_activations, config.model.out_channels)
-        self.memory_format = choose_memory_format(config.model, on_gpu)
+        self.learning = learning
+        self.learnt_at = list(learning.learnt_at)
+        network, on_gpu = learning.network, learning.devices.accelerator == "gpu"
+        self.model = build_model(network, on_gpu)
+        self.target = learning.target
+        self.criterion = Criterion(network.loss, network.out_channels, self.target.num_channels)
+        self.activations = learning.activations
+        self.memory_format = choose_memory_format(network, on_gpu)
         self.overlap = Overlap(self.target.num_channels)
         self.val_sums: list[Tensor] = []
         self.batch_loss = torch.zeros(())
@@ -86,7 +82,7 @@ class SegmentationModule(pl.LightningModule):
         sums = self.criterion.sums(logits, batch["label"], batch["valid"])
         self.val_sums = [a + b for a, b in zip(self.val_sums, sums, strict=True)] if self.val_sums else sums
         probability = self.activations(logits)
-        self.overlap.add(probability, batch["label"], batch["valid"], self.config.decoding.threshold)
+        self.overlap.add(probability, batch["label"], batch["valid"], self.learning.decoding.threshold)
         return probability
 
     def on_validation_epoch_start(self) -> None:
@@ -114,20 +110,23 @@ class SegmentationModule(pl.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Build the optimizer and the scheduler of the settings."""
-        optimizer: Optimizer = build_optimizer(self.model, self.config.optimization.optimizer)
-        scheduler = build_scheduler(optimizer, self.config.optimization)
-        interval = self.config.optimization.scheduler.interval
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": interval}}
+        settings = self.learning.optimization
+        optimizer: Optimizer = build_optimizer(self.model, settings.optimizer)
+        scheduler = build_scheduler(optimizer, settings)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": settings.scheduler.interval},
+        }
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put the settings into the checkpoint, as plain values that load without this package."""
-        checkpoint[SETTINGS_KEY] = as_plain(self.config)
+        checkpoint[SETTINGS_KEY] = dict(self.learning.settings)
         if self.learnt_at:
             checkpoint[LEARNT_AT_KEY] = [list(spacing) for spacing in self.learnt_at]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on with the settings of today, and keep the voxel sizes of earlier parts of the training."""
-        follow_settings(checkpoint, self.config, self)
+        follow_settings(checkpoint, self.learning, self)
         earlier: list[Spacing] = [(z, y, x) for z, y, x in checkpoint.get(LEARNT_AT_KEY, ())]
         self.learnt_at = list(dict.fromkeys([*earlier, *self.learnt_at]))
 

@@ -11,21 +11,23 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from connectomics.config import Config, as_plain
+from connectomics.config.monitor import MonitorConfig
 from connectomics.config.optimization import OptimizationConfig
 from connectomics.errors import ConfigError
 from connectomics.training.checkpoints import MODEL_PREFIX, SETTINGS_KEY
+from connectomics.training.learning import Learning
 from connectomics.training.optimizers import build_optimizer, build_scheduler
 
 State = dict[str, Any]
 
 
-def require_resumable(checkpoint: Mapping[str, Any], config: Config, path: Path) -> None:
+def require_resumable(checkpoint: Mapping[str, Any], now: OptimizationConfig, path: Path) -> None:
     """Refuse settings that a training which has begun can no longer take.
 
     Raises:
         ConfigError: With the key of the setting, its former value and what to do.
     """
-    before, now = _trained_with(checkpoint), config.optimization
+    before = _trained_with(checkpoint)
     step = int(checkpoint["global_step"])
     if now.max_steps < step:
         raise ConfigError(
@@ -49,7 +51,7 @@ def _refusal(key: str, new: Any, old: Any, path: Path) -> ConfigError:
     )
 
 
-def follow_settings(checkpoint: State, config: Config, module: nn.Module) -> None:
+def follow_settings(checkpoint: State, now: Learning, module: nn.Module) -> None:
     """Replace what a checkpoint would bring back of the settings that it was trained with.
 
     Weights, the optimizer's memory of its steps, random state and the place in the data stay as they were. Nothing
@@ -57,17 +59,17 @@ def follow_settings(checkpoint: State, config: Config, module: nn.Module) -> Non
 
     Args:
         checkpoint: As Lightning read it; it is changed, before anything is restored from it.
-        config: The settings to go on with.
+        now: The settings to go on with.
         module: What is trained; what it holds besides the network, such as weights of losses, is kept.
     """
     own = {name: t for name, t in module.state_dict().items() if not name.startswith(MODEL_PREFIX)}
     network = {name: t for name, t in checkpoint["state_dict"].items() if name.startswith(MODEL_PREFIX)}
     checkpoint["state_dict"] = network | own
     before = _trained_with(checkpoint)
-    _follow_length(checkpoint, before, config.optimization)
-    _follow_rates(checkpoint, before, config.optimization, module)
-    _follow_monitors(checkpoint, config)
-    _log_where_it_stopped(checkpoint, config)
+    _follow_length(checkpoint, before, now.optimization)
+    _follow_rates(checkpoint, before, now.optimization, module)
+    _follow_monitors(checkpoint, now.monitor)
+    _log_where_it_stopped(checkpoint, now)
 
 
 def _trained_with(checkpoint: Mapping[str, Any]) -> State:
@@ -111,12 +113,12 @@ def _follow_length(checkpoint: State, before: State, now: OptimizationConfig) ->
     progress["is_last_batch"] = batches == now.n_steps_per_epoch * every
 
 
-def _follow_monitors(checkpoint: State, config: Config) -> None:
+def _follow_monitors(checkpoint: State, now: MonitorConfig) -> None:
     """Take the patience of early stopping, and which and how many best checkpoints stay, from the settings.
 
     What was the best of another number, or in another sense, is forgotten; its files stay.
     """
-    best, stopping = config.monitor.checkpoint, config.monitor.early_stopping
+    best, stopping = now.checkpoint, now.early_stopping
     for name, state in list(checkpoint["callbacks"].items()):
         stops = name.startswith("EarlyStopping")
         if not stops and "best_k_models" not in state:
@@ -144,10 +146,10 @@ def _keep_best(state: State, most: int, low_is_good: bool) -> None:
     state |= {"best_k_models": kept, "kth_best_model_path": worst, "kth_value": kept[worst]}
 
 
-def _log_where_it_stopped(checkpoint: State, config: Config) -> None:
+def _log_where_it_stopped(checkpoint: State, now: Learning) -> None:
     """Make up for the step too many that Lightning counts when it goes on behind a validated epoch."""
-    loops, settings = checkpoint["loops"]["fit_loop"], config.optimization
+    loops, settings = checkpoint["loops"]["fit_loop"], now.optimization
     current = loops["epoch_loop.batch_progress"]["current"]
     whole = current["processed"] % (settings.n_steps_per_epoch * settings.accumulate_grad_batches) == 0
-    if current["completed"] == current["processed"] and whole and config.data.val.image:
+    if current["completed"] == current["processed"] and whole and now.validates:
         loops["epoch_loop.state_dict"]["_batches_that_stepped"] = checkpoint["global_step"] - 1

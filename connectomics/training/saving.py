@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Literal, final
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
 
 from connectomics.config.monitor import CheckpointConfig
 from connectomics.training.bad_steps import SkipBadSteps
+from connectomics.training.unfinished import is_between_steps, validation_follows
 
 
 @final
@@ -26,21 +28,49 @@ class ValidateLastStep(pl.Callback):
         trainer.val_check_batch = min(int(trainer.num_training_batches), batch_idx + left)
 
 
+Moment = Literal["step", "validation", "epoch"]
+"""Behind what a checkpoint is written: a step, a step that is to be validated, or an epoch with all that ends it."""
+
+
 @final
 class SaveLast(Checkpoint):
-    """Writes `last.ckpt` after every epoch when `save_last` is set, and after the last step in any case.
+    """Writes `last.ckpt` before each validation, after each epoch, by time, and after the last step in any case.
 
     It waits where the last steps had to be skipped: weights from which nothing finite comes do not replace older ones.
     """
 
-    def __init__(self, path: Path, every_epoch: bool, steps: SkipBadSteps) -> None:
-        self._path, self._every_epoch, self._steps = path, every_epoch, steps
-        self._saved_step = -1
+    def __init__(self, path: Path, config: CheckpointConfig, steps: SkipBadSteps) -> None:
+        self.path = path
+        self.is_saving = False
+        self._every_epoch, self._minutes, self._steps = config.save_last, config.save_every_minutes, steps
+        self._saved: tuple[int, Moment] = (-1, "step")
+        self._saved_at = 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Begin to count the minutes."""
+        self._saved_at = time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save after a step when it is time."""
+        if self._minutes is None or not is_between_steps(trainer) or trainer.is_last_batch:
+            return
+        due = time.monotonic() - self._saved_at >= 60 * self._minutes
+        if trainer.world_size > 1:
+            due = trainer.strategy.reduce_boolean_decision(due, all=False)
+        if due and not validation_follows(trainer, batch_idx) and self._steps.is_worth_saving():
+            self.save(trainer, "step")
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save before a validation, which may take long, and which a resumed training begins again."""
+        if self._every_epoch and not trainer.sanity_checking and self._steps.is_worth_saving():
+            self.save(trainer, "validation")
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save after an epoch."""
         if self._every_epoch and self._steps.is_worth_saving():
-            self._save(trainer)
+            self.save(trainer, "epoch")
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save after the last step, also where that single one was skipped; it is told when there is no last step.
@@ -49,15 +79,19 @@ class SaveLast(Checkpoint):
             TrainingDivergedError: If the training ends in steps that were skipped.
         """
         if self._steps.in_a_row <= 1:
-            self._save(trainer)
+            self.save(trainer, "epoch")
         if (complaint := self._steps.at_the_end(trainer)) is not None:
             raise complaint
 
-    def _save(self, trainer: pl.Trainer) -> None:
+    def save(self, trainer: pl.Trainer, moment: Moment) -> None:
+        """Write `last.ckpt`, unless it is of this very moment already, or nothing is to be written at all."""
         is_trial = trainer.fast_dev_run  # type: ignore[attr-defined]  # Lightning sets it, undeclared
-        if trainer.global_step != self._saved_step and not is_trial:
-            self._saved_step = trainer.global_step
-            trainer.save_checkpoint(self._path)
+        if (trainer.global_step, moment) == self._saved or is_trial:
+            return
+        self.is_saving = True
+        trainer.save_checkpoint(self.path)
+        self.is_saving = False
+        self._saved, self._saved_at = (trainer.global_step, moment), time.monotonic()
 
 
 @final
@@ -104,8 +138,11 @@ class SaveBest(ModelCheckpoint):
         super().load_state_dict(found)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Let the weights compete, unless the last step had to be skipped, or they have competed before a resume."""
-        if not self._steps.is_worth_saving() or not trainer.callback_metrics:
+        """Let the weights compete, unless the last step had to be skipped, or they have competed before a resume.
+
+        Nor do they where the number is that of a batch, and a resumed training had only the validation left to do.
+        """
+        if not self._steps.is_worth_saving() or self.monitor not in trainer.callback_metrics:
             return
         super().on_train_epoch_end(trainer, pl_module)
         if trainer.global_step >= trainer.max_steps and not self._should_skip_saving_checkpoint(trainer):

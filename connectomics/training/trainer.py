@@ -8,37 +8,35 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import TensorBoardLogger
-from pytorch_lightning.plugins.environments import SLURMEnvironment
 
-from connectomics.config import Config
-from connectomics.data.targets import build_target
 from connectomics.training.bad_steps import SkipBadSteps
 from connectomics.training.checkpoints import AtomicCheckpointIO
-from connectomics.training.devices import choose_devices
+from connectomics.training.cluster import join_processes
 from connectomics.training.early_stopping import StopWhenNoBetter
 from connectomics.training.ema import WeightAverage
 from connectomics.training.epoch_loss import EpochLoss
 from connectomics.training.images import ValidationImages
 from connectomics.training.interruption import SaveOnInterrupt
+from connectomics.training.learning import Learning
 from connectomics.training.progress import TrainingProgress
 from connectomics.training.saving import SaveBest, SaveLast, ValidateLastStep
+from connectomics.training.unfinished import BeginAgain
 from connectomics.training.validation_scores import ValidationScores
 
 
 def build_trainer(
-    config: Config, checkpoints: Path, logs: Path, fast_dev_run: int = 0, resumed_step: int | None = None
+    learning: Learning, checkpoints: Path, logs: Path, fast_dev_run: int = 0, resumed_step: int | None = None
 ) -> pl.Trainer:
     """Build the Trainer of a run.
 
     Args:
-        config: The settings.
+        learning: What is learnt, and how.
         checkpoints: Folder for checkpoints.
         logs: Folder for TensorBoard.
         fast_dev_run: Batches of training and of validation to try, with nothing written; 0 is a real run.
         resumed_step: Step of the checkpoint that the run goes on from; later entries of its log are dropped.
     """
-    devices = choose_devices(config.system)
-    settings = config.optimization
+    devices, settings = learning.devices, learning.optimization
     several = devices.count > 1
     logger = TensorBoardLogger(logs, name="", version="", default_hp_metric=False, **_purge(resumed_step))
     return pl.Trainer(
@@ -52,14 +50,14 @@ def build_trainer(
         gradient_clip_val=settings.gradient_clip_val or None,
         deterministic=settings.deterministic,
         benchmark=settings.benchmark,
-        log_every_n_steps=min(config.monitor.logging.scalar.loss_every_n_steps, settings.n_steps_per_epoch),
+        log_every_n_steps=min(learning.monitor.logging.scalar.loss_every_n_steps, settings.n_steps_per_epoch),
         num_sanity_val_steps=1,
-        limit_val_batches=1.0 if config.data.val.image else 0,
+        limit_val_batches=1.0 if learning.validates else 0,
         use_distributed_sampler=False,
         enable_model_summary=False,
         logger=logger,
-        callbacks=_callbacks(config, checkpoints, devices.count),
-        plugins=[AtomicCheckpointIO(), *_cluster()],
+        callbacks=_callbacks(learning, checkpoints),
+        plugins=[AtomicCheckpointIO(), join_processes()],
         default_root_dir=logs / "unused",  # where Lightning would look for checkpoints that nobody named
         fast_dev_run=fast_dev_run or False,
     )
@@ -69,22 +67,17 @@ def _purge(resumed_step: int | None) -> dict[str, Any]:
     return {} if resumed_step is None else {"purge_step": resumed_step}
 
 
-def _cluster() -> list[SLURMEnvironment]:
-    """Return SLURM's environment, where there is one, without the checkpoints that Lightning would write by itself."""
-    return [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else []
-
-
-def _callbacks(config: Config, checkpoints: Path, processes: int) -> list[Callback]:
-    monitor, settings = config.monitor, config.optimization
-    samples = config.data.dataloader.batch_size * settings.accumulate_grad_batches * processes
-    last = checkpoints / "last.ckpt"
+def _callbacks(learning: Learning, checkpoints: Path) -> list[Callback]:
+    monitor, settings = learning.monitor, learning.optimization
+    samples = learning.batch_size * settings.accumulate_grad_batches * learning.devices.count
     steps = SkipBadSteps(settings.max_skipped_steps, checkpoints)
     callbacks: list[Callback] = [WeightAverage(settings.ema)] if settings.ema.enabled else []
     callbacks += [steps, EpochLoss()]
-    shown = build_target(config.data.target).foreground
-    callbacks += [ValidationScores(config), ValidationImages(monitor.logging.images, shown)]
+    callbacks += [ValidationScores(learning.decoding, monitor.logging.scalar.max_cremi_patches)]
+    callbacks += [ValidationImages(monitor.logging.images, learning.target.foreground)]
     callbacks += [TrainingProgress(settings.max_steps, samples)]
     if monitor.early_stopping.enabled:
         callbacks.append(StopWhenNoBetter(monitor.early_stopping))
-    callbacks += [ValidateLastStep(), SaveOnInterrupt(last), SaveBest(monitor.checkpoint, checkpoints, steps)]
-    return [*callbacks, SaveLast(last, monitor.checkpoint.save_last, steps)]
+    callbacks += [ValidateLastStep(), BeginAgain()]
+    last = SaveLast(checkpoints / "last.ckpt", monitor.checkpoint, steps)
+    return [*callbacks, SaveBest(monitor.checkpoint, checkpoints, steps), last, SaveOnInterrupt(last)]

@@ -10,7 +10,7 @@ from pytorch_lightning.utilities.types import STEP_OUTPUT
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from connectomics.config import Config
+from connectomics.config.decoding import DecodingConfig
 from connectomics.decoding import pick_decoder
 from connectomics.metrics import MaskPair, UndefinedError
 from connectomics.metrics.cleft_distance import measure_cleft_distance
@@ -31,11 +31,11 @@ class ValidationScores(pl.Callback):
     the distance is nan, and no checkpoint is better for it. Numbers and curve are those of all processes together.
     """
 
-    def __init__(self, config: Config) -> None:
-        """Prepare to score with the threshold and the decoder of the settings."""
-        self._foreground = pick_decoder(config.decoding).foreground
-        self._threshold = config.decoding.threshold
-        self._max_patches = config.monitor.logging.scalar.max_cremi_patches
+    def __init__(self, decoding: DecodingConfig, max_patches: int) -> None:
+        """Prepare to score with a threshold and a decoder; the distance is measured on `max_patches` at most."""
+        self._foreground = pick_decoder(decoding).foreground
+        self._threshold = decoding.threshold
+        self._max_patches = max_patches
         self._reset()
 
     def _reset(self) -> None:

@@ -15,6 +15,9 @@ LETTERS: Mapping[str, str] = {"channel": "c", "time": "t", "sample": "s", "sampl
                               "height": "y", "width": "x"}  # fmt: skip
 """Letters of axes that a file names by a word."""
 
+COLOURS = (3, 4)
+"""Numbers of channels of an image in colour; as the last axis no volume has so few voxels."""
+
 
 @dataclass(frozen=True, slots=True)
 class Axes:
@@ -114,6 +117,11 @@ def usual_axes(shape: Sequence[int], location: str) -> Axes:
     n = len(shape)
     if n < 3 or min(shape) < 1 or any(length != 1 for length in shape[:-4]):
         raise VolumeError(f"{location} has shape {tuple(shape)}; a volume has axes (z, y, x) or (channel, z, y, x)")
+    if n > 3 and shape[-1] in COLOURS and shape[n - 4] > max(COLOURS) and shape[-2] > max(COLOURS):
+        raise VolumeError(
+            f"{location} has shape {tuple(shape)}, which ends in {shape[-1]} as colours do; save its grey values, "
+            "with the axes (z, y, x)"
+        )
     channels = n - 4 if n > 3 and shape[n - 4] != 1 else None
     remark = "" if channels is None else f"{tuple(shape)} is taken as (channel, z, y, x); its axes are not stated"
     return Axes(tuple(shape), (channels, n - 3, n - 2, n - 1), remark)

@@ -6,7 +6,9 @@ import lzma
 import os
 import stat
 import struct
+import tokenize
 import warnings
+import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,9 +18,10 @@ from connectomics.errors import VolumeError
 
 DAMAGE = (
     OSError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, MemoryError, EOFError,
-    ImportError, AssertionError, BufferError, SystemError, struct.error, zlib.error, lzma.LZMAError,
+    ImportError, AssertionError, BufferError, SystemError, SyntaxError, struct.error, zlib.error, lzma.LZMAError,
+    zipfile.BadZipFile, zipfile.LargeZipFile, tokenize.TokenError,
 )  # fmt: skip
-"""Exceptions by which h5py, Zarr, tifffile and their codecs answered damaged files of all formats."""
+"""Exceptions by which h5py, Zarr, tifffile, Pillow, NumPy and their codecs answered damaged files of all formats."""
 
 
 @contextmanager

@@ -8,21 +8,23 @@ from pathlib import Path
 
 from connectomics.errors import VolumeError
 
-SEQUENCE = "save all sections as one TIFF stack (Fiji: File > Import > Image Sequence, then Save As > Tiff)"
-
 FOREIGN: Mapping[str, tuple[str, str]] = {
-    ".png": ("a PNG", SEQUENCE),
-    ".jpg": ("a JPEG", SEQUENCE),
     ".n5": ("an N5 container", "copy its dataset into a Zarr or HDF5 file (z5py, or zarr < 3: zarr.copy)"),
-    ".nii": ("a NIfTI file", "nibabel.load(...).get_fdata().T is (z, y, x); write that with h5py as dataset main"),
-    ".gz": ("compressed", "unpack it; of NIfTI, nibabel.load(...).get_fdata().T is (z, y, x): write that with h5py"),
-    ".mrc": ("an MRC file", "write mrcfile.open(...).data, (z, y, x), with h5py as dataset main"),
-    ".npy": ("a NumPy array", "write numpy.load(...), (z, y, x), with h5py as dataset main"),
+    ".gz": ("compressed", "unpack it; of what is compressed as a whole, only NIfTI (.nii.gz) is read"),
     ".zip": ("an archive", "unpack it"),
+    ".wkw": ("a file of webKnossos", "download the layer as OME-TIFF or OME-Zarr, or convert it (webknossos, on PyPI)"),
+    ".nrrd": ("an NRRD file", "read it with pynrrd, whose axes are (x, y, z), and write it with h5py as (z, y, x)"),
+    ".am": ("an Amira mesh", "export it from Amira as TIFF, one file or one for each section"),
+    ".dm3": ("a DigitalMicrograph file", "open it in Fiji and save it as TIFF"),
+    ".vsseg": ("a segmentation of VAST", "export it from VAST as an image stack"),
+    ".mat": ("a MATLAB file", "one of version 7.3 is HDF5: rename it to .h5; its axes are reversed, (x, y, z)"),
+    ".gif": ("a GIF", "save its sections as PNG or TIFF"),
+    ".jp2": ("a JPEG 2000", "save it as PNG or TIFF"),
+    ".webp": ("a WebP", "save it as PNG or TIFF"),
 }  # fmt: skip
 """Suffix of a file to what the file is and how it becomes a volume."""
 
-FOREIGN_ALIASES: Mapping[str, str] = {".jpeg": ".jpg", ".rec": ".mrc", ".map": ".mrc"}
+FOREIGN_ALIASES: Mapping[str, str] = {".dm4": ".dm3"}
 
 PRECOMPUTED = (
     "a Neuroglancer precomputed volume",
@@ -44,21 +46,24 @@ def refuse_other_formats(path: Path) -> None:
 
 
 def _kind(path: Path) -> tuple[str, str] | None:
-    suffix = FOREIGN_ALIASES.get(path.suffix.lower(), path.suffix.lower())
+    suffix = FOREIGN_ALIASES.get(suffix_of(path), suffix_of(path))
     if not path.is_dir():
         return FOREIGN.get(suffix)
     if suffix == ".n5" or _says(path / "attributes.json", "n5", "dimensions"):
         return FOREIGN[".n5"]
     if _says(path / "info", "scales"):
         return PRECOMPUTED
-    suffixes = {file.suffix.lower() for file in path.iterdir()}
-    if {".tif", ".tiff"} & suffixes:
-        return None
-    for inner in (".png", ".jpg", ".jpeg"):
-        if inner in suffixes:
-            what, remedy = FOREIGN[FOREIGN_ALIASES.get(inner, inner)]
-            return f"a folder of {what.removeprefix('a ')} sections", remedy
     return None
+
+
+def suffix_of(path: Path) -> str:
+    """Return the suffix that says what a file is, in lower case; `.nii.gz` is one."""
+    return ".nii.gz" if path.name.lower().endswith(".nii.gz") else path.suffix.lower()
+
+
+def stem_of(path: Path) -> str:
+    """Return the name of a file without that suffix."""
+    return path.name[: len(path.name) - len(suffix_of(path))]
 
 
 def _says(note: Path, *keys: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -15,7 +14,7 @@ from connectomics.geometry import ZYX, Box
 from connectomics.volumes.finite import FiniteSource
 from connectomics.volumes.intensity import IntensityRange, measure_intensity
 from connectomics.volumes.labels import EXCLUDED, require_label_type
-from connectomics.volumes.read import open_volume, split_location
+from connectomics.volumes.read import is_there, name_of, open_volume, split_location
 from connectomics.volumes.source import CroppedSource, PlacedSource, Role, VolumeSource
 from connectomics.volumes.tutorial_files import how_to_get
 
@@ -61,7 +60,7 @@ def open_labelled(config: VolumesConfig, key: str, channels: int, need_label: bo
 
     Args:
         config: `data.train`, `data.val` or `data.test`.
-        key: The full dotted key of that section, for messages.
+        key: The full dotted key of that section, for messages; `--init` where the command line names the files.
         channels: How many channels an image must have.
         need_label: Whether every image must have a label.
 
@@ -94,7 +93,7 @@ def name_volumes(locations: Sequence[str]) -> list[str]:
         VolumeError: If two would have the same name all the same.
     """
     paths = [split_location(location)[0] for location in locations]
-    stems = [printable(path.stem) for path in paths]
+    stems = [printable(name_of(location)) for location in locations]
     names = [s if stems.count(s) == 1 else f"{printable(p.parent.name)}_{s}" for s, p in zip(stems, paths, strict=True)]
     twice = [name for name in names if names.count(name) > 1]
     if twice:
@@ -105,7 +104,8 @@ def name_volumes(locations: Sequence[str]) -> list[str]:
 def _open_one(config: VolumesConfig, key: str, i: int, name: str, need_label: bool) -> LabelledSource:
     image = _open(config, key, "image", i)
     if image.info.spacing_nm is None:
-        raise VolumeError(f"{image.info.location} does not state its voxel size; set {key}.resolution: [z, y, x] in nm")
+        given = "give it with --resolution Z Y X" if key == "--init" else f"set {key}.resolution: [z, y, x]"
+        raise VolumeError(f"{image.info.location} does not state its voxel size; {given} in nm")
     label = None
     if config.label and need_label:
         label = place_on_grid(_open(config, key, "label", i), image)
@@ -137,7 +137,7 @@ def _open(config: VolumesConfig, key: str, role: Role, i: int) -> VolumeSource:
         return open_volume(location, role, config.resolution)
     except VolumeError as error:
         path, _ = split_location(location)
-        hint = "" if os.path.exists(path) else how_to_get(path)
+        hint = "" if is_there(location) else how_to_get(path)
         raise VolumeError(f"{key}.{role}[{i}]: {error}{hint}") from error
 
 
@@ -145,7 +145,7 @@ def _has_mask(config: VolumesConfig, i: int) -> bool:
     """Return whether volume i has a mask; an optional one may be missing, but must not be a broken link."""
     if not config.mask or not config.mask[i].startswith(OPTIONAL):
         return bool(config.mask)
-    return os.path.lexists(split_location(config.mask[i].removeprefix(OPTIONAL))[0])
+    return is_there(config.mask[i].removeprefix(OPTIONAL))
 
 
 def _crop_box(config: VolumesConfig, key: str, image: VolumeSource) -> Box | None:

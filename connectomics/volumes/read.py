@@ -1,7 +1,8 @@
-"""Open any volume in one way: HDF5, the CREMI layout, Zarr, TIFF."""
+"""Open any volume in one way, whatever format it is in."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,9 +14,15 @@ from connectomics.errors import VolumeError
 from connectomics.files import user_path
 from connectomics.geometry import Spacing
 from connectomics.lookup import suggest
+from connectomics.volumes.arrays import NpySource, NpzSource
 from connectomics.volumes.damage import require_regular
-from connectomics.volumes.formats import refuse_other_formats
+from connectomics.volumes.formats import refuse_other_formats, stem_of, suffix_of
 from connectomics.volumes.hdf5 import HDF5Source
+from connectomics.volumes.mrc import MRCSource
+from connectomics.volumes.nifti import NiftiSource
+from connectomics.volumes.raster import RASTERS
+from connectomics.volumes.section_files import find_sections, is_pattern, kind_of
+from connectomics.volumes.section_stack import SECTIONS, SectionStack
 from connectomics.volumes.source import Role, VolumeInfo, VolumeSource
 from connectomics.volumes.tiff import TIFFSource
 from connectomics.volumes.units import require_plausible
@@ -28,11 +35,19 @@ READERS: Mapping[str, Callable[[Path, str | None, Role], VolumeSource]] = {
     ".zarr": ZarrSource,
     ".tif": TIFFSource,
     ".tiff": TIFFSource,
+    ".npy": NpySource,
+    ".npz": NpzSource,
+    ".nii": NiftiSource,
+    ".nii.gz": NiftiSource,
+    ".mrc": MRCSource,
+    ".map": MRCSource,
+    ".rec": MRCSource,
+    **dict.fromkeys(RASTERS, SectionStack),
 }
-"""Suffix of a file to its reader. A folder without one of these suffixes is a Zarr store if it says so itself,
-otherwise a stack of TIFF sections."""
+"""Suffix of a file to its reader. A folder is a Zarr store if it says so itself or by its name, otherwise a stack of
+sections; so is a pattern of names."""
 
-CONTAINERS = tuple(suffix for suffix in READERS if READERS[suffix] is not TIFFSource)
+CONTAINERS = tuple(suffix for suffix, reader in READERS.items() if reader in (HDF5Source, ZarrSource, NpzSource))
 """Suffixes of formats that hold datasets."""
 
 ZARR_NOTES = ("zarr.json", ".zgroup", ".zarray")
@@ -52,7 +67,7 @@ def open_volume(location: str, role: Role = "image", spacing_nm: Spacing | None 
     """Open a volume for reading by boxes; no voxel is read yet.
 
     Args:
-        location: A file, or `file:/dataset` inside it.
+        location: A file, or `file:/dataset` inside it, or a folder or pattern of sections.
         role: What the volume is used as; decides which dataset is meant when none is named.
         spacing_nm: Voxel size along (z, y, x) that the settings state; None takes what the file says.
 
@@ -61,15 +76,12 @@ def open_volume(location: str, role: Role = "image", spacing_nm: Spacing | None 
     """
     path, dataset = split_location(location)
     _refuse_path_inside(path, location)
-    if not path.exists():
-        raise VolumeError(f"{path} does not exist{_near(path)}")
-    require_regular(path)
-    refuse_other_formats(path)
-    suffix = path.suffix.lower()
-    if suffix not in READERS and not path.is_dir():
-        raise VolumeError(f"{path}: unknown format {path.suffix!r}; a volume is one of {', '.join(READERS)}")
-    is_zarr = suffix not in READERS and any((path / note).exists() for note in ZARR_NOTES)
-    source = ZarrSource(path, dataset, role) if is_zarr else READERS.get(suffix, TIFFSource)(path, dataset, role)
+    if not is_pattern(path):
+        if not path.exists():
+            raise VolumeError(f"{path} does not exist{_near(path)}")
+        require_regular(path)
+        refuse_other_formats(path)
+    source = _reader_of(path)(path, dataset, role)
     if spacing_nm is not None:
         require_plausible(spacing_nm, f"for {path} the settings give")
     source.info = replace(source.info, spacing_nm=_agreed(source.info, spacing_nm))
@@ -82,15 +94,47 @@ def read_volume(location: str, role: Role = "image", spacing_nm: Spacing | None 
     return Volume(source.read_all(), source.info)
 
 
+def name_of(location: str) -> str:
+    """Return what a volume is called: its file without the suffix, or the folder of sections that a pattern names."""
+    path, _ = split_location(location)
+    return path.absolute().parent.name if is_pattern(path) else stem_of(path)
+
+
+def is_there(location: str) -> bool:
+    """Return whether there is anything that a location names; a broken link is there."""
+    path, _ = split_location(location)
+    return os.path.lexists(path) or (is_pattern(path) and any(path.parent.glob(path.name)))
+
+
 def split_location(location: str) -> tuple[Path, str | None]:
     """Split `file.h5:/volumes/raw` into the file and the dataset; without a colon the dataset is None.
 
     A `~` in front is the home folder.
     """
     file, colon, dataset = location.rpartition(":")
-    if colon and Path(file).suffix.lower() in READERS:
+    if colon and suffix_of(Path(file)) in READERS:
         return user_path(file), dataset
     return user_path(location), None
+
+
+def _reader_of(path: Path) -> Callable[[Path, str | None, Role], VolumeSource]:
+    suffix = suffix_of(path)
+    if is_pattern(path):
+        return _open_sections
+    if path.is_dir():
+        is_zarr = READERS.get(suffix) is ZarrSource or any((path / note).exists() for note in ZARR_NOTES)
+        return ZarrSource if is_zarr else _open_sections
+    if suffix not in READERS:
+        raise VolumeError(f"{path}: unknown format {path.suffix!r}; a volume is one of {', '.join(READERS)}")
+    return READERS[suffix]
+
+
+def _open_sections(path: Path, dataset: str | None, role: Role) -> VolumeSource:
+    """Open a folder or pattern; one that holds a single TIFF is that TIFF, which may have many pages."""
+    files = find_sections(path, tuple(SECTIONS))
+    return (TIFFSource if len(files) == 1 and kind_of(files[0]) == ".tif" else SectionStack)(
+        files[0] if len(files) == 1 else path, dataset, role
+    )
 
 
 def _agreed(info: VolumeInfo, stated: Spacing | None) -> Spacing | None:
@@ -107,10 +151,10 @@ def _agreed(info: VolumeInfo, stated: Spacing | None) -> Spacing | None:
 
 def _refuse_path_inside(path: Path, location: str) -> None:
     """Refuse a path that continues inside a container, and say how that is written."""
-    if path.is_file() or (path.suffix.lower() in READERS and path.exists()):
+    if path.is_file() or (suffix_of(path) in READERS and path.exists()):
         return
     for container in path.parents:
-        if container.suffix.lower() in CONTAINERS and container.exists():
+        if suffix_of(container) in CONTAINERS and container.exists():
             inside = path.relative_to(container).as_posix()
             raise VolumeError(f"{location}: a dataset is named after a colon: {container}:/{inside}")
 

@@ -17,6 +17,7 @@ from connectomics.files import remove_path, write_text, write_whole
 from connectomics.geometry import ZYX, Box
 from connectomics.volumes.attributes import read_attributes
 from connectomics.volumes.chunks import CHUNK
+from connectomics.volumes.damage import DAMAGE
 from connectomics.volumes.read import open_volume
 from connectomics.volumes.sections import Sections, cut_plane
 from connectomics.volumes.write import VolumeWriter
@@ -148,7 +149,7 @@ class StagedVolume:
             while z < block.stop[0] and self._piece(corner, z).is_file():
                 try:
                     voxels = np.load(self._piece(corner, z), mmap_mode="r", allow_pickle=False)
-                except (OSError, ValueError):  # torn by a power failure; the rest of the block is computed again
+                except DAMAGE:  # torn by a power failure; the rest of the block is computed again
                     break
                 yield Sections(z, voxels, corner)
                 z += voxels.shape[1]

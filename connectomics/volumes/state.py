@@ -7,6 +7,7 @@ from pathlib import Path
 
 from connectomics.errors import VolumeError
 from connectomics.volumes.read import split_location
+from connectomics.volumes.section_files import is_pattern
 from connectomics.volumes.source import VolumeSource
 
 
@@ -20,6 +21,8 @@ def state_of_files(source: VolumeSource) -> str:
     """
     path, dataset = split_location(source.info.location)
     inside = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    if is_pattern(path):  # whose files are those that were found when it was opened
+        inside = []
     names = [(file, str(file.relative_to(path.parent))) for file in inside]
     names += [(Path(file), Path(file).name) for file in source.info.files]
     digest = sha256()

@@ -1,15 +1,10 @@
-"""Volumes as TIFF: one file of many pages, or a folder of single sections in the order of their names."""
+"""Volumes as TIFF: one file of many pages."""
 
 from __future__ import annotations
 
-import logging
 import os
-import re
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
-from enum import IntEnum
-from itertools import pairwise
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, final
 
@@ -20,20 +15,15 @@ import tifffile
 from connectomics.errors import VolumeError
 from connectomics.geometry import Box
 from connectomics.volumes.axes import Axes, letters_of, stated_axes, usual_axes
+from connectomics.volumes.colour import as_grey
 from connectomics.volumes.damage import require_regular, told_as_damage
 from connectomics.volumes.dataset import describe
 from connectomics.volumes.source import Role, VolumeSource
-from connectomics.volumes.tiff_pages import find_end, stated_pages
-from connectomics.volumes.tiff_words import read_words
+from connectomics.volumes.tiff_pages import find_end, has_colours, name_of_code, open_tiff, stated_pages, tell_numbers
+from connectomics.volumes.tiff_words import read_carried, read_words
 
 UNNAMED = "iqr"
 """Letters of tifffile for axes that a file does not name, such as pages in a sequence."""
-
-COLOURS = {
-    "PALETTE": "its pages have a palette; the numbers of its colours are taken as grey values",
-    "MINISWHITE": "0 is white in it; its numbers are taken as they are, so that it looks inverted",
-}
-"""How an image whose numbers are not brightness is described."""
 
 
 @final
@@ -43,36 +33,33 @@ class TIFFSource(VolumeSource):
     def __init__(self, path: Path, dataset: str | None, role: Role) -> None:
         if dataset is not None:
             raise VolumeError(f"{path} is a TIFF; it has no dataset {dataset!r}")
-        self._files = _sections(path)
+        self._path, self._role = path, role
         self._opened: tuple[int, tifffile.TiffFile] | None = None
-        first = self._files[0]
-        with _open(first) as file, told_as_damage(f"{first} is damaged"):
-            series = _only_series(file, first)
+        with open_tiff(path) as file, told_as_damage(f"{path} is damaged"):
+            series = _only_series(file, path)
             letters = letters_of(series.axes)
-            words = read_words(file)
-            colours = COLOURS.get(_name(series.keyframe.photometric), "")
+            words, carried = read_words(file), read_carried(file)
+            remark = tell_numbers(series.keyframe) if role == "image" else ""
             dtype = np.dtype(series.dtype).newbyteorder("=")
-            self._offset = series.dataoffset if len(self._files) == 1 and series.keyframe.is_memmappable else None
+            self._offset = series.dataoffset if series.keyframe.is_memmappable else None
             self._stored = np.dtype(file.byteorder + series.dtype.char)
-            _try_pixel(series, first)
-        if len(self._files) > 1:
-            if series.size != int(np.prod(series.keyframe.shape)) or len(series.keyframe.shape) != 2:
-                raise VolumeError(f"{path}: {first.name} has {len(series)} pages or more than one channel, shape "
-                                  f"{series.shape}; in a folder each file is one section")  # fmt: skip
-            self._axes = usual_axes((len(self._files), *series.keyframe.shape), str(path))
-        else:
-            self._axes = _axes_of(letters, series.shape, str(path))
-        notes = [*_gaps(self._files), *([colours] if colours and role == "image" else [])]
-        self.info = describe(str(path), self._axes, dtype, words, {}, notes=notes)
+            self._has_colours = has_colours(series.keyframe) and letters.count("s") == 1 and "c" not in letters
+            _try_pixel(series, path)
+        if self._has_colours:
+            letters = letters.replace("s", "c")  # whose channels are one in `_read`
+        self._axes = _axes_of(letters, series.shape, str(path))
+        known = describe(str(path), self._axes, dtype, words, carried, notes=[remark] if remark else [])
+        self.info = replace(known, channels=1) if self._has_colours else known
+        if self._has_colours:
+            self._read(Box.sections(0, 1, self.shape))  # what is in colour is told at once
 
     def _read(self, box: Box) -> npt.NDArray:
-        if len(self._files) > 1:
-            part = box.slices[1:]
-            return np.stack([self._section(z)[part] for z in range(box.start[0], box.stop[0])])
         if self._offset is not None:
-            whole = np.memmap(self._files[0], self._stored, "r", self._offset, self._axes.stored)
-            return self._axes.arrange(np.array(whole[self._axes.index(box)], self.info.dtype))
-        return self._axes.arrange(self._pages(box))
+            whole = np.memmap(self._path, self._stored, "r", self._offset, self._axes.stored)
+            voxels = self._axes.arrange(np.array(whole[self._axes.index(box)], self.info.dtype))
+        else:
+            voxels = self._axes.arrange(self._pages(box))
+        return as_grey(voxels, 0, self.info.location, self._role) if self._has_colours else voxels
 
     def _pages(self, box: Box) -> npt.NDArray:
         """Read the pages that a box needs, in the order in which they are stored."""
@@ -87,8 +74,8 @@ class TIFFSource(VolumeSource):
     def _file(self) -> tifffile.TiffFile:
         """Return the file, which every process opens for itself and keeps: its pages are looked up once."""
         if self._opened is None or self._opened[0] != os.getpid():
-            require_regular(self._files[0])
-            file = tifffile.TiffFile(self._files[0], _multifile=False)
+            require_regular(self._path)
+            file = tifffile.TiffFile(self._path, _multifile=False)
             file.filehandle.set_lock(True)  # threads read one after the other
             weakref.finalize(self, file.close)
             self._opened = (os.getpid(), file)
@@ -105,24 +92,6 @@ class TIFFSource(VolumeSource):
         if voxels.shape != series.keyframe.shape or voxels.dtype != self.info.dtype:
             raise ValueError(f"page {number} is {voxels.shape} {voxels.dtype}, the first {series.keyframe.shape}")
         return voxels
-
-    def _section(self, z: int) -> npt.NDArray:
-        require_regular(self._files[z])
-        section = tifffile.imread(self._files[z])
-        if section.shape != self.shape[1:] or section.dtype != self.info.dtype:
-            raise ValueError(f"section {z} is {section.shape} {section.dtype}, the first {self.shape[1:]}")
-        return section
-
-
-@contextmanager
-def _open(path: Path) -> Iterator[tifffile.TiffFile]:
-    """Open a TIFF; what tifffile complains of by the way is checked here, not printed."""
-    require_regular(path)
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
-    with told_as_damage(f"{path} cannot be opened as TIFF"):
-        file = tifffile.TiffFile(path, _multifile=False)
-    with file:
-        yield file
 
 
 def _only_series(file: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSeries:
@@ -176,13 +145,8 @@ def _try_pixel(series: tifffile.TiffPageSeries, path: Path) -> None:
         raise VolumeError(f"{path} is cut off: the voxels of {beyond} of its {len(series.pages)} pages are missing")
     keyframe = series.keyframe
     if series.dataoffset is None and keyframe.compression != tifffile.COMPRESSION.NONE:
-        with told_as_damage(f"{path} is compressed ({_name(keyframe.compression)}) and cannot be read"):
+        with told_as_damage(f"{path} is compressed ({name_of_code(keyframe.compression)}) and cannot be read"):
             next(iter(keyframe.segments()))
-
-
-def _name(code: int) -> str:
-    """Return the name of a code in a TIFF; the number of one that TIFF does not know."""
-    return code.name if isinstance(code, IntEnum) else str(code)
 
 
 def _axes_of(letters: str, shape: tuple[int, ...], location: str) -> Axes:
@@ -195,29 +159,3 @@ def _axes_of(letters: str, shape: tuple[int, ...], location: str) -> Axes:
     if len(unnamed) == len(letters) - 2 and letters.endswith("yx"):
         return usual_axes(shape, location)
     return stated_axes(letters, shape, location)
-
-
-def _sections(path: Path) -> list[Path]:
-    """Return the files of a stack, in natural order: s9.tif before s10.tif."""
-    if path.is_file():
-        return [path]
-    files = [file for file in path.iterdir() if file.suffix.lower() in (".tif", ".tiff") and file.name[0] != "."]
-    if not files:
-        raise VolumeError(f"{path} holds no .tif file")
-    for file in files:
-        require_regular(file)
-    return sorted(files, key=lambda file: [int(p) if p.isdigit() else p for p in re.split(r"(\d+)", file.name)])
-
-
-def _gaps(files: list[Path]) -> list[str]:
-    """Return a remark where the names of sections count up with a gap."""
-    numbers = [[int(part) for part in re.findall(r"\d+", file.stem)][-1:] for file in files]
-    if len(files) < 2 or not all(numbers):
-        return []
-    counted = [one[0] for one in numbers]
-    steps = [b - a for a, b in pairwise(counted)]
-    usual = min(steps)
-    after = [files[i].name for i, step in enumerate(steps) if step != usual]
-    if usual < 1 or not after:
-        return []
-    return [f"by their names, sections are missing after {', '.join(after[:3])}{', ...' if len(after) > 3 else ''}"]

@@ -1,13 +1,25 @@
-"""How many pages a TIFF has, and should have."""
+"""The pages of a TIFF: how many it has and should have, and what their numbers mean."""
 
 from __future__ import annotations
 
+import logging
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
 from typing import BinaryIO
 
 import tifffile
+
+from connectomics.volumes.damage import require_regular, told_as_damage
+
+NO_BRIGHTNESS = {
+    "PALETTE": "its pages have a palette; the numbers of its colours are taken as grey values",
+    "MINISWHITE": "0 is white in it; its numbers are taken as they are, so that it looks inverted",
+}
+"""How an image whose numbers are not brightness is described."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +79,33 @@ def stated_pages(file: tifffile.TiffFile) -> int | None:
         return None
     is_colour = file.pages.first.samplesperpixel > 1  # whose channels lie in one page
     return (1 if is_colour else counts[0]) * counts[1] * counts[2]
+
+
+@contextmanager
+def open_tiff(path: Path) -> Iterator[tifffile.TiffFile]:
+    """Open a TIFF; what tifffile complains of by the way is checked by those who read it, not printed.
+
+    Raises:
+        VolumeError: If it is none.
+    """
+    require_regular(path)
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+    with told_as_damage(f"{path} cannot be opened as TIFF"):
+        file = tifffile.TiffFile(path, _multifile=False)
+    with file:
+        yield file
+
+
+def tell_numbers(page: tifffile.TiffPage) -> str:
+    """Return a remark about a page whose numbers are not brightness; nothing about any other."""
+    return NO_BRIGHTNESS.get(name_of_code(page.photometric), "")
+
+
+def has_colours(page: tifffile.TiffPage) -> bool:
+    """Return whether a page holds red, green and blue."""
+    return name_of_code(page.photometric) in ("RGB", "YCBCR")
+
+
+def name_of_code(code: int) -> str:
+    """Return the name of a code in a TIFF; the number of one that TIFF does not know."""
+    return code.name if isinstance(code, IntEnum) else str(code)

@@ -1,4 +1,4 @@
-"""The voxel size that a TIFF states: OME's or ImageJ's."""
+"""What a TIFF states: the voxel size, OME's or ImageJ's, and what an export of this package carries."""
 
 from __future__ import annotations
 
@@ -17,6 +17,31 @@ that gives these pixels is meant."""
 
 PRECISE = 10_000
 """Least number of pixels, in the stored fraction, for the rounding to be recognisable."""
+
+SCALE = "probability_scale"
+"""Word under which an export states what a probability of 1 is stored as."""
+
+
+def read_carried(file: tifffile.TiffFile) -> dict[str, float]:
+    """Return the attribute `scale` of a prediction that was exported as TIFF; empty for any other file."""
+    value: Any = (file.imagej_metadata or {}).get(SCALE)
+    if file.ome_metadata:
+        value = _annotated(file.ome_metadata, SCALE)
+    try:
+        return {} if value is None else {"scale": float(value)}
+    except (TypeError, ValueError):
+        return {}
+
+
+def _annotated(xml: str, key: str) -> str | None:
+    """Return the value of a key of OME's map annotations."""
+    try:
+        root = ElementTree.fromstring(xml)
+    except (ElementTree.ParseError, ValueError):
+        return None
+    return next(
+        (node.text for node in root.iter() if node.tag.rpartition("}")[2] == "M" and node.get("K") == key), None
+    )
 
 
 def read_words(file: tifffile.TiffFile) -> Stated:

@@ -11,7 +11,6 @@ import torch
 
 from connectomics.config.data import ImageTransformConfig
 from connectomics.config.schema import Config
-from connectomics.data.datamodule import VolumesDataModule
 from connectomics.data.positions import find_positions
 from connectomics.data.targets import NOT_ANNOTATED
 from connectomics.errors import UserError
@@ -19,6 +18,7 @@ from connectomics.geometry import Box
 from connectomics.volumes.labelled import measure_image, open_labelled
 from connectomics.volumes.padding import PadMode
 from connectomics.volumes.source import ArraySource, PlacedSource
+from tests.building import data_of
 from tests.data.conftest import SPACING, enable_all, random_volume
 
 MakeConfig = Callable[..., Config]
@@ -40,8 +40,7 @@ def config(make_config: MakeConfig) -> Config:
 
 
 def batches(config: Config) -> list[dict[str, torch.Tensor]]:
-    data = VolumesDataModule(config)
-    data.check()
+    data = data_of(config)
     data.setup("fit")
     return [*islice(data.train_dataloader(), 6), *data.val_dataloader()]
 
@@ -96,7 +95,7 @@ def test_a_crop_of_everything_changes_no_bit(config: Config, sees: bool) -> None
 
 def test_a_validation_window_shows_what_lies_there_and_counts_inside_only(config: Config) -> None:
     config.data.val.crop = ("8:10", "20:30", "30:")
-    data = VolumesDataModule(config)
+    data = data_of(config)
     patches = data.validation_patches()
     assert patches is not None
     image, label = random_volume(SHAPE, seed=1)
@@ -117,11 +116,11 @@ def test_a_validation_window_shows_what_lies_there_and_counts_inside_only(config
 def test_a_crop_thinner_than_a_window_validates_where_the_volume_is_deep_enough(config: Config) -> None:
     config.data.data_transform.pad_size = (0, 0, 0)
     config.data.val.crop = ("8:10", ":", ":")
-    assert VolumesDataModule(config).validation_patches() is not None
-    VolumesDataModule(config).check()
+    assert data_of(config).validation_patches() is not None
+    data_of(config)
     config.data.val.see_beyond_crop = False
     with pytest.raises(UserError, match="does not fit"):
-        VolumesDataModule(config).check()
+        data_of(config)
 
 
 @pytest.mark.parametrize("pad", [(0, 0, 0), (1, 8, 8), (3, 20, 2)])

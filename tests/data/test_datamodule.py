@@ -13,6 +13,7 @@ from connectomics.data.datamodule import VolumesDataModule
 from connectomics.data.datasets import Sample
 from connectomics.errors import UserError
 from connectomics.geometry import ZYX
+from tests.building import data_of
 from tests.data.conftest import SPACING, enable_all, random_volume, write_h5
 
 MakeConfig = Callable[..., Config]
@@ -21,8 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create:User
 
 
 def ready(config: Config) -> VolumesDataModule:
-    data = VolumesDataModule(config)
-    data.check()
+    data = data_of(config)
     data.setup("fit")
     return data
 
@@ -250,7 +250,7 @@ def test_a_slip_is_told_in_one_line_before_a_voxel_is_read(make_config: MakeConf
     message, slip = list(slips(config))[number]
     slip()
     with pytest.raises(UserError, match=message) as caught:
-        VolumesDataModule(config).check()
+        data_of(config)
     assert "\n" not in str(caught.value)
 
 
@@ -258,4 +258,4 @@ def test_a_threshold_that_nothing_reaches_is_told_when_the_volumes_are_read(make
     config = make_config()
     config.data.dataloader.reject_sampling.size_thres, config.data.dataloader.reject_sampling.p = 1000, 0.95
     with pytest.raises(UserError, match=r"the largest count found is [1-9]"):
-        VolumesDataModule(config).setup("fit")
+        data_of(config).setup("fit")

@@ -12,8 +12,8 @@ import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from connectomics.config.schema import Config
-from connectomics.data.datamodule import VolumesDataModule
 from connectomics.data.datasets import Sample
+from tests.building import data_of
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning"),
@@ -52,7 +52,7 @@ def train(config: Config, saved: ModelCheckpoint, resumed: Path | None = None) -
         enable_model_summary=False, use_distributed_sampler=False, num_sanity_val_steps=0,
         limit_val_batches=1 if config.data.val.image else 0,
     )  # fmt: skip
-    trainer.fit(module, datamodule=VolumesDataModule(config), ckpt_path=resumed, weights_only=False)
+    trainer.fit(module, datamodule=data_of(config), ckpt_path=resumed, weights_only=False)
     return module.seen
 
 

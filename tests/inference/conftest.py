@@ -37,7 +37,7 @@ def make_plan(
     inference.test_time_augmentation.rotation90_axes = [1, 2] if turns else []
     inference.test_time_augmentation.views_per_window = views_per_window
     inference.preset, inference.window.whole_plane, inference.window.max_voxels = preset, whole_plane, max_voxels
-    return plan_inference(config)
+    return plan_inference(config.inference, config.data, config.model)
 
 
 def predict(voxels, forward: Forward, plan: InferencePlan, intensity=AS_IT_IS, lanes=1, first_section=0) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
+from PIL import Image
 
 from connectomics.data.augment.geometric import Geometry, rotation
 from connectomics.data.datasets import PatchCutter, as_sample
@@ -66,6 +67,44 @@ def in_tiff(folder: Path, voxels: np.ndarray) -> VolumeSource:
     return open_volume(str(folder / "im.tif"))
 
 
+def in_npy(folder: Path, voxels: np.ndarray) -> VolumeSource:
+    np.save(folder / "im.npy", voxels)
+    return open_volume(str(folder / "im.npy"))
+
+
+def in_npz(folder: Path, voxels: np.ndarray) -> VolumeSource:
+    np.savez_compressed(folder / "im.npz", raw=np.asfortranarray(voxels))
+    return open_volume(str(folder / "im.npz"))
+
+
+def in_nifti(folder: Path, voxels: np.ndarray) -> VolumeSource:
+    nibabel = pytest.importorskip("nibabel")
+    kind = nibabel.Nifti1Header(endianness=">" if voxels.dtype.byteorder == ">" else "<")
+    try:
+        kind.set_data_dtype(voxels.dtype)
+    except nibabel.spatialimages.HeaderDataError:
+        pytest.skip(f"NIfTI has no {voxels.dtype}")
+    nibabel.Nifti1Image(voxels.T, None, header=kind, dtype=voxels.dtype).to_filename(folder / "im.nii")
+    return open_volume(str(folder / "im.nii"))
+
+
+def in_mrc(folder: Path, voxels: np.ndarray) -> VolumeSource:
+    mrcfile = pytest.importorskip("mrcfile")
+    if voxels.dtype.newbyteorder("=").name not in ("int8", "int16", "uint16", "float16", "float32"):
+        pytest.skip(f"MRC has no {voxels.dtype}")
+    with mrcfile.new(folder / "im.mrc") as file:
+        file.set_data(voxels)
+    return open_volume(str(folder / "im.mrc"))
+
+
+def in_png(folder: Path, voxels: np.ndarray) -> VolumeSource:
+    if voxels.dtype.newbyteorder("=").name not in ("bool", "uint8", "uint16"):
+        pytest.skip(f"PNG has no {voxels.dtype}")
+    for z, section in enumerate(voxels):
+        Image.fromarray(section.astype(section.dtype.newbyteorder("="))).save(folder / f"s{z}.png")
+    return open_volume(str(folder / "*.png"))
+
+
 def cropped(folder: Path, voxels: np.ndarray) -> VolumeSource:
     around = np.pad(voxels, 3, mode="edge")
     return CroppedSource(ArraySource.of(around), Box.at((3, 3, 3), voxels.shape))
@@ -80,7 +119,8 @@ def preloaded(folder: Path, voxels: np.ndarray) -> VolumeSource:
 
 
 SOURCES: list[Callable[[Path, np.ndarray], VolumeSource]] = [
-    in_array, read_only, strided, in_hdf5, in_zarr, in_tiff, cropped, padded, preloaded,
+    in_array, read_only, strided, in_hdf5, in_zarr, in_tiff, in_npy, in_npz, in_nifti, in_mrc,
+    in_png, cropped, padded, preloaded,
 ]  # fmt: skip
 MODES: list[dict] = [{}, {"block": (10, 7)}, {"whole_plane": True}, {"pad": (1, 3, 2), "pad_mode": "constant"}]
 PAIRS = [

@@ -55,13 +55,13 @@ def test_a_type_that_does_not_reach_as_far_is_refused(save_dtype, value) -> None
 
 def test_every_part_of_the_fingerprint_answers_to_its_cause(tmp_path: Path, image) -> None:
     weights = {"a": torch.ones(2, 3), "n": torch.tensor(4)}
-    settings = concerning(Config(), {})
+    settings = concerning(Config().inference, Config().data.data_transform, {})
     base = fingerprint(settings, weights, image, GREY)
     assert fingerprint(settings, dict(reversed(weights.items())), image, GREY) == base
     other = Config()
     other.inference.window.overlap = 0.25
     changed = {
-        "settings": fingerprint(concerning(other, {}), weights, image, GREY),
+        "settings": fingerprint(concerning(other.inference, other.data.data_transform, {}), weights, image, GREY),
         "weights": fingerprint(settings, {**weights, "n": torch.tensor(5)}, image, GREY),
         "intensity": fingerprint(settings, weights, image, IntensityRange(0, 254)),
     }

@@ -80,7 +80,7 @@ def test_a_batch_is_split_where_its_largest_tensor_could_not_be_counted(monkeypa
 def test_the_tutorials_whole_planes_go_alone_and_its_windows_together() -> None:
     config = Config()
     config.inference.window.sw_batch_size = 4
-    plan = plans.plan_inference(config)
+    plan = plans.plan_inference(config.inference, config.data, config.model)
     assert plan.batch_of((18, 256, 256)) == 4
     assert plan.batch_of((18, 1312, 1312)) == 2  # 31 million voxels, 32 values each
     assert plan.batch_of((100, 4000, 4000)) == 1

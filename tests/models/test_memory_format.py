@@ -4,9 +4,9 @@ import torch
 from connectomics.config import Config
 from connectomics.config.model import ModelConfig, RSUNetConfig
 from connectomics.models.build import build_model, choose_memory_format
-from connectomics.training import module
+from connectomics.runs import training_job
 from connectomics.training.devices import Devices
-from connectomics.training.module import SegmentationModule
+from tests.building import module_of
 
 LAST, FIRST = torch.channels_last_3d, torch.contiguous_format
 
@@ -24,10 +24,10 @@ def test_norms_that_are_slow_in_channels_last_on_a_gpu_get_the_other_order(norm,
 
 @pytest.mark.parametrize("accelerator", ["cpu", "gpu"])
 def test_weights_and_images_of_a_training_lie_in_the_same_order(accelerator, monkeypatch) -> None:
-    monkeypatch.setattr(module, "choose_devices", lambda system: Devices(accelerator, 1))
+    monkeypatch.setattr(training_job, "choose_devices", lambda system: Devices(accelerator, 1))
     config = Config()
     config.model.rsunet = RSUNetConfig(filters=[4, 8], down_factors=[(1, 2, 2)], norm="instance")
-    built = SegmentationModule(config)
+    built = module_of(config)
     form = FIRST if accelerator == "gpu" else LAST
     assert built.memory_format == form
     kernels = [p for p in built.model.parameters() if p.ndim == 5 and min(p.shape[1], p.shape[2:].numel()) > 1]

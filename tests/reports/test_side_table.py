@@ -141,7 +141,7 @@ def test_the_table_of_sides_is_written_with_all_its_columns(tmp_path: Path, deco
     first, _ = csv.DictReader((tmp_path / "a.csv").read_text().splitlines())
     assert list(first) == names_of(SIDE_COLUMNS)
     assert (first["sides"], first["touches_border"], first["outcome"], first["direction_y"]) == (
-        "both", "false", "", "1.000")  # fmt: skip
+        "both", "false", "", "1.0000")  # fmt: skip
 
 
 def test_a_volume_without_synapses_has_no_row() -> None:

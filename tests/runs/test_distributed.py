@@ -205,22 +205,34 @@ def test_train_tune_and_test_run_to_the_end_when_they_are_started_twice(small: P
     assert {"metrics.json", "tuned.yaml"} <= results["test"].keys()
 
 
-@pytest.mark.parametrize("count", ["1", "3"])
-def test_a_cluster_that_starts_another_number_of_processes_is_told(small: Path, count: str) -> None:
-    tasks = {"SLURM_JOB_ID": "77", "SLURM_NTASKS": count, "SLURM_PROCID": "0"}
-    for started in (tasks, {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": count}):
-        process = start(["--config", str(small), "system.num_processes=2"], **started)
-        _, err = process.communicate(timeout=300)
-        assert process.returncode == 2
-        assert f"was started {count} times, but 2 process(es) share the training" in err
-        assert "system.num_processes" in err
-        assert err.count("\n") == 1
-    process = start(["--config", str(small)], SLURM_JOB_ID="77", SLURM_NTASKS="2")
+def test_what_a_cluster_starts_otherwise_than_asked_is_one_line(small: Path) -> None:
+    process = start(["--config", str(small)], SLURM_JOB_ID="77", SLURM_NTASKS="2", SLURM_PROCID="0")
     _, err = process.communicate(timeout=300)
     assert process.returncode == 2
     assert "SLURM_NTASKS is 2, but srun did not start this program" in err
     assert err.count("\n") == 1
     assert not (small.parent / "runs").exists()
+
+
+def test_one_task_of_slurm_starts_the_other_processes_itself(small: Path) -> None:
+    """What srun tells a task of its own, and what sbatch tells the job's script."""
+    for told in ({"SLURM_STEP_NUM_TASKS": "1", "SLURM_STEP_ID": "0"}, {}):
+        task = {"SLURM_JOB_ID": "77", "SLURM_NTASKS": "1", "SLURM_PROCID": "0", "SLURM_LOCALID": "0"}
+        folder = small.parent / f"runs_{len(told)}"
+        arguments = ["--config", str(small), "system.num_processes=2", f"save_path={folder}"]
+        said = finish(start([*arguments, "optimization.max_steps=2"], **task, **told))
+        assert "on 2 x cpu" in said
+        assert (only_run(folder) / "checkpoints" / "last.ckpt").exists()
+
+
+def test_tasks_of_srun_share_a_training(small: Path) -> None:
+    """`srun --ntasks=2`, as it tells its tasks; `tests/slurm` has the real one."""
+    tasks = {"SLURM_JOB_ID": "77", "SLURM_NTASKS": "2", "SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "2",
+             "SLURM_STEP_NUM_NODES": "1"}  # fmt: skip
+    arguments = ["--config", str(small), "system.num_processes=2", "optimization.max_steps=2"]
+    both = [start(arguments, **tasks, SLURM_PROCID=rank, SLURM_LOCALID=rank) for rank in "01"]
+    assert [finish(process).count("trained 2 steps") for process in both] == [1, 0]
+    assert only_run(small.parent / "runs").name == "slurm_77"
 
 
 def test_a_training_that_torchrun_starts_has_one_folder(small: Path) -> None:

@@ -90,7 +90,8 @@ def test_test_mode_predicts_scores_and_names_its_files(small: Path) -> None:
     last = run / "checkpoints" / "last.ckpt"
     assert run_cli("--config", small, "--mode", "test", "--checkpoint", last) == 0
     names = {"test_im_test_prediction.h5", "test_im_test_mask.h5", "test_im_test.png", "metrics.json",
-             "report.html", "test_im_test_synapses.csv", "test_im_test_metrics.json"}  # fmt: skip
+             "report.html", "test_im_test_synapses.csv", "test_im_test_metrics.json", "test_im_test_instances.h5",
+             "test_im_test_annotated.csv"}  # fmt: skip
     assert {path.name for path in (run / "results").iterdir()} == names
     with h5py.File(run / "results" / "test_im_test_prediction.h5") as file:
         probability, attributes = file["main"][:], dict(file["main"].attrs)
@@ -171,9 +172,7 @@ def test_a_test_says_where_its_page_is(small: Path, capsys: pytest.CaptureFixtur
     assert f"{scores['mean']['jaccard']:.4g}" in page.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(
-    "override", ["evaluation.report=false", "evaluation.enabled=false", "inference.save_results=false"]
-)
+@pytest.mark.parametrize("override", ["evaluation.report=false", "inference.save_results=false"])
 def test_no_page_is_written_where_there_is_nothing_to_show(small: Path, override: str) -> None:
     run = trained(small, "optimization.max_steps=3")
     last = run / "checkpoints" / "last.ckpt"

@@ -65,7 +65,7 @@ def names(folder: Path) -> set[str]:
 
 
 WRITTEN = {"test_im_test_prediction.h5", "test_im_test_mask.h5", "test_im_test_synapses.csv", "test_im_test.png",
-           "test_im_test_metrics.json"}  # fmt: skip
+           "test_im_test_metrics.json", "test_im_test_instances.h5", "test_im_test_annotated.csv"}  # fmt: skip
 JOINT = {"metrics.json", "report.html"}
 
 
@@ -91,7 +91,8 @@ def test_the_results_of_another_volume_stay_beside_the_new_ones(small: Path, run
         ("decoding.threshold=0.4", WRITTEN - {"test_im_test_prediction.h5"} | JOINT),
         ("evaluation.metrics=[dice]",
          WRITTEN - {"test_im_test_prediction.h5", "test_im_test_mask.h5"} | JOINT),
-        ("evaluation.min_iou=0.3", WRITTEN - {"test_im_test_prediction.h5", "test_im_test_mask.h5"} | JOINT),
+        ("evaluation.min_iou=0.4", WRITTEN - {"test_im_test_prediction.h5", "test_im_test_mask.h5"} | JOINT),
+        ("evaluation.connectivity=6", WRITTEN - {"test_im_test_prediction.h5", "test_im_test_mask.h5"} | JOINT),
         ("inference.window.sw_batch_size=1", set()),
         ("model.loss.losses.0.weight=3", set()),
     ],
@@ -111,6 +112,21 @@ def test_what_other_settings_had_given_is_moved_and_not_lost(
     assert ("is there already" in said) == ("test_im_test_prediction.h5" not in moved)
     assert main(command(small, run, change)) == 0  # the same again moves nothing
     assert len(earlier(run)) == bool(moved)
+
+
+def test_without_labels_the_same_again_moves_nothing_and_another_rule_moves_what_it_changes(
+    small: Path, run: Path
+) -> None:
+    alone = ["data.test.label=[]", "evaluation.enabled=false"]
+    assert main(command(small, run, *alone)) == 0
+    before = files(run / "results")
+    assert set(before) == WRITTEN - {"test_im_test_metrics.json", "test_im_test_annotated.csv"} | {"report.html"}
+    assert main(command(small, run, *alone)) == 0
+    assert earlier(run) == []
+    assert main(command(small, run, *alone, "evaluation.connectivity=6")) == 0
+    (kept,) = earlier(run)
+    moved = {"test_im_test_instances.h5", "test_im_test_synapses.csv", "test_im_test.png", "report.html"}
+    assert files(kept) == {name: before[name] for name in moved}
 
 
 def test_a_crop_and_a_smaller_crop_are_both_kept(small: Path, run: Path) -> None:

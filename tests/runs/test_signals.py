@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from connectomics.runs.cli import main
+from connectomics.training.checkpoints import is_finite, read_checkpoint
 from tests.runs.reading import only_run
 
 ROOT = Path(__file__).parents[2]
@@ -44,21 +45,61 @@ def test_a_signal_to_all_processes_saves_and_says_how_to_go_on(
     assert not list(tmp_path.rglob("hpc_ckpt*"))
 
 
-def test_a_second_ctrl_c_ends_at_once_with_the_same_status(small: Path, tmp_path: Path) -> None:
-    slow = ["optimization.accumulate_grad_batches=100000", "optimization.n_steps_per_epoch=1"]
-    run = _start(small, tmp_path, {}, *slow)
+STOPPED_AT = """
+import os, runpy, signal, sys
+def ask(*_, **__):
+    os.kill(os.getpid(), signal.SIGUSR1)
+    os.kill(os.getpid(), signal.SIGTERM)
+sys.argv = sys.argv[:1] + sys.argv[2:]
+import connectomics.config as config
+if {moment!r} == "settings":
+    config.load_configs = ask
+elif {moment!r} == "check":
+    from connectomics.data.datamodule import VolumesDataModule
+    VolumesDataModule.setup = ask
+elif {moment!r} == "set up":
+    from connectomics.training.module import SegmentationModule
+    SegmentationModule.setup = ask
+runpy.run_path({main!r}, run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize(
+    ("moment", "said"),
+    [("settings", "stopped by SIGUSR1 before there was anything to save; the same command begins again"),
+     ("check", "stopped by SIGUSR1 before there was anything to save; the same command begins again"),
+     ("set up", "stopped by SIGTERM before a step was complete; the same command begins again")],
+)  # fmt: skip
+def test_a_signal_while_the_run_starts_is_one_line_and_leaves_nothing_half_written(
+    small: Path, tmp_path: Path, moment: str, said: str
+) -> None:
+    script = STOPPED_AT.format(moment=moment, main=str(ROOT / "scripts" / "main.py"))
+    stopped = subprocess.run([sys.executable, "-c", script, "", "--config", str(small)], text=True,
+                             env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, timeout=120)  # fmt: skip
+    assert (stopped.returncode, stopped.stderr) == (143, f"{said}\n")
+    left = [path.name for path in (small.parent / "runs").rglob("*") if path.is_file()]
+    whole = ("events.out.", "config.yaml", "hparams.yaml")
+    assert [name for name in left if not name.startswith(whole)] == []
+
+
+def test_of_two_processes_both_stop_when_one_is_asked(small: Path, tmp_path: Path) -> None:
+    """Each step is of three batches, and validated in more than that."""
+    steps = ["optimization.n_steps_per_epoch=1", "optimization.accumulate_grad_batches=3"]
+    both = ["system.num_processes=2", "data.dataloader.batch_size=1", "monitor.logging.scalar.max_cremi_patches=0"]
+    run = _start(small, tmp_path, {}, *both, *steps)
     try:
-        _wait_for_steps(small.parent / "runs", run, grown=0)
-        time.sleep(2)
-        for _ in range(2):
-            os.killpg(run.pid, signal.SIGINT)
-            time.sleep(0.5)
-        _, complaints = run.communicate(timeout=120)
+        _wait_for_steps(small.parent / "runs", run)
+        os.kill(run.pid, signal.SIGTERM)
+        asked = time.monotonic()
+        _, complaints = run.communicate(timeout=60)
     finally:
         if run.poll() is None:
             os.killpg(run.pid, signal.SIGKILL)
-    assert (run.returncode, complaints.splitlines()[-1]) == (130, "stopped")
+    assert run.returncode == 143, complaints
+    assert time.monotonic() - asked < 20
+    assert complaints.count("stopped by SIGTERM; the last step is saved") == 1
     assert "Traceback" not in complaints
+    assert is_finite(read_checkpoint(only_run(small.parent / "runs") / "checkpoints" / "last.ckpt"))
 
 
 def test_no_checkpoint_is_loaded_that_was_not_named(

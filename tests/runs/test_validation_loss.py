@@ -7,11 +7,9 @@ import pytest
 import torch
 
 from connectomics.config import Config, load_configs
-from connectomics.data.datamodule import VolumesDataModule
 from connectomics.screen.console import quiet_libraries
-from connectomics.training.module import SegmentationModule
-from connectomics.training.trainer import build_trainer
 from connectomics.volumes.write import write_volume
+from tests.building import data_of, module_of, trainer_of
 
 SHAPE = (6, 30, 34)
 
@@ -32,12 +30,12 @@ def frame_validation(folder: Path, margin: int) -> list[str]:
 def validate(config: Config, folder: Path, bias: float) -> dict[str, float]:
     """Validate a network that answers everywhere the same."""
     quiet_libraries()
-    module, data = SegmentationModule(config), VolumesDataModule(config)
+    module, data = module_of(config), data_of(config)
     with torch.no_grad():
         for parameter in module.model.parameters():
             parameter.zero_()
     module.model.register_forward_hook(lambda network, given, logits: torch.zeros_like(logits) + bias)
-    trainer = build_trainer(config, folder, folder)
+    trainer = trainer_of(config, folder, folder)
     trainer.validate(module, datamodule=data, verbose=False)
     return {name: float(value) for name, value in trainer.callback_metrics.items()}
 

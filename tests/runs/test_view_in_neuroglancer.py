@@ -22,7 +22,7 @@ ts = pytest.importorskip("tensorstore", reason="tensorstore is not installed: th
 from neuroglancer import read_precomputed_annotations  # noqa: E402
 
 from connectomics.runs.viewing.appearance import as_layer, as_point_layer, fill_state, point_layers  # noqa: E402
-from connectomics.runs.viewing.pyramid import write_pyramid  # noqa: E402
+from connectomics.runs.viewing.shown_pyramid import write_pyramid  # noqa: E402
 from connectomics.runs.viewing.synapses import Synapse  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
@@ -134,7 +134,7 @@ def test_an_exported_folder_holds_every_voxel_and_every_synapse(results: Path, t
 
 
 def test_a_pyramid_keeps_means_and_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("connectomics.runs.viewing.pyramid.SMALLEST", 700)
+    monkeypatch.setattr("connectomics.runs.viewing.shown_pyramid.SMALLEST", 700)
     rng = np.random.default_rng(0)
     grid = {"resolution": np.array(SPACING), "offset": np.zeros(3)}
     (tmp_path / "results").mkdir()

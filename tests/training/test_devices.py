@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from connectomics.config import Config
-from connectomics.data.datamodule import VolumesDataModule
+from connectomics.data.learning_sources import LearningSources
 from connectomics.errors import ConfigError
 from connectomics.runs.cli import main
+from connectomics.runs.training_job import build_data
 from connectomics.training.devices import Devices, begin_on, cudnn_remark, require_precision
 from connectomics.training.module import SegmentationModule
 
@@ -91,7 +92,7 @@ def test_torch_2_9_is_not_installed() -> None:
 def test_memory_is_pinned_only_where_a_gpu_is_used(pretend: pytest.MonkeyPatch, num_gpus: int, pinned: bool) -> None:
     config = Config()
     config.system.num_gpus, config.system.num_workers = num_gpus, 0
-    options: dict[str, Any] = VolumesDataModule(config)._loader_options(most=1)
+    options: dict[str, Any] = build_data(config, LearningSources((), ()))._loader_options(most=1)
     assert options["pin_memory"] == pinned
 
 

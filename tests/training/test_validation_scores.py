@@ -40,7 +40,7 @@ def validate(config: Config, batches: list[dict], writer: object = None) -> dict
         sanity_checking=False, is_global_zero=True, global_step=7, logger=SimpleNamespace(experiment=writer),
         datamodule=SimpleNamespace(validation_patches=lambda: windows),
     )  # fmt: skip
-    module, scores = Logged(), ValidationScores(config)
+    module, scores = Logged(), ValidationScores(config.decoding, config.monitor.logging.scalar.max_cremi_patches)
     scores.on_validation_epoch_start(trainer, module)
     for number, batch in enumerate(batches):
         scores.on_validation_batch_end(trainer, module, batch["probability"], batch, number)

@@ -1,53 +1,21 @@
-"""Damaged files: cut off, bits flipped; every one is read or refused by our own exception, in seconds."""
+"""Damaged files: cut off, bits turned, blocks swapped; every one is read or refused in our own words, in seconds."""
 
-import shutil
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
-import h5py
-import numpy as np
 import pytest
-import tifffile
-import zarr
 
+from benchmarks.damaged import FAULTS, main, outcome_of
+from benchmarks.damaged_files import MAKERS, make_damaged, make_whole
 from connectomics.errors import VolumeError
-from connectomics.volumes.attributes import read_attributes
-from connectomics.volumes.read import open_volume
-from tests.volumes.foreign import NM, U8
+from connectomics.volumes.read import READERS, open_volume
+from connectomics.volumes.section_stack import SECTIONS, SectionStack
 
 SECONDS = 20
 EACH = 12
 """Damaged copies of one file."""
-
-
-def as_hdf5(path: Path) -> None:
-    with h5py.File(path, "w") as file:
-        main = file.create_dataset("main", data=U8, chunks=(2, 6, 7), compression="gzip", shuffle=True)
-        main.attrs.update(resolution=NM, units=np.bytes_(b"nm"))
-        file["link"] = h5py.SoftLink("/main")
-
-
-def as_zarr(path: Path, zarr_format: int, name: str = "main") -> None:
-    group = zarr.open_group(str(path), mode="w", zarr_format=zarr_format)  # type: ignore[arg-type]
-    array = group.create_array(name, shape=U8.shape, dtype="u1", chunks=(2, 6, 7))
-    array[:] = U8
-    axes = [{"name": axis, "type": "space", "unit": "nanometer"} for axis in "zyx"]
-    steps = [{"type": "scale", "scale": list(NM)}]
-    group.attrs["multiscales"] = [{"axes": axes, "datasets": [{"path": name, "coordinateTransformations": steps}]}]
-
-
-MAKERS: dict[str, Callable[[Path], None]] = {
-    "v.h5": as_hdf5,
-    "two.zarr": lambda path: as_zarr(path, 2, "0"),
-    "three.zarr": lambda path: as_zarr(path, 3),
-    "plain.tif": lambda path: tifffile.imwrite(path, U8),
-    "lzw.tif": lambda path: tifffile.imwrite(path, U8, compression="lzw"),
-    "zstd.ome.tif": lambda path: tifffile.imwrite(path, U8, compression="zstd", metadata={"axes": "ZYX"}),
-    "ij.tif": lambda path: tifffile.imwrite(path, U8, imagej=True, metadata={"axes": "ZYX", "unit": "nm"}),
-}
 
 
 @pytest.fixture(autouse=True)
@@ -64,42 +32,44 @@ def no_hang() -> Iterator[None]:
     signal.signal(signal.SIGALRM, before)
 
 
-def damage(path: Path, rng: np.random.Generator, trial: int) -> None:
-    """Cut one file off, or flip some of its bits, half of the time near its beginning."""
-    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-    file = files[int(rng.integers(len(files)))]
-    content = bytearray(file.read_bytes())
-    if trial % 3 == 0:
-        file.write_bytes(content[: int(rng.integers(len(content) + 1))])
-        return
-    reach = len(content) if trial % 2 else min(len(content), 400)
-    for at in rng.integers(reach, size=int(rng.integers(1, 6))):
-        content[at] ^= 1 << int(rng.integers(8))
-    file.write_bytes(content)
-
-
 @pytest.mark.parametrize("name", MAKERS)
 def test_a_damaged_file_is_read_or_refused_as_ours(tmp_path: Path, name: str) -> None:
-    whole = tmp_path / "whole" / name
-    whole.parent.mkdir()
-    MAKERS[name](whole)
-    rng = np.random.default_rng(sum(name.encode()))
+    (tmp_path / "whole").mkdir()
+    whole = make_whole(tmp_path / "whole", name)
+    assert outcome_of(whole) in ("as it was", "other voxels")
     for trial in range(EACH):
-        path = tmp_path / name
-        if path.is_dir():
-            shutil.rmtree(path)
-        (shutil.copytree if whole.is_dir() else shutil.copy)(whole, path)
-        damage(path, rng, trial)
-        for location in (str(path), f"{path}:/main") if not name.endswith("tif") else (str(path),):
-            with suppress(VolumeError):
-                open_volume(location).read_all()
-        if not name.endswith("tif"):
-            with suppress(VolumeError):
-                read_attributes(path)
+        make_damaged(whole, tmp_path / name, 7, trial)
+        assert outcome_of(tmp_path / name) in ("as it was", "other voxels", "refused"), f"trial {trial}"
+
+
+def test_damage_is_the_same_for_the_same_seed(tmp_path: Path) -> None:
+    (tmp_path / "whole").mkdir()
+    whole = make_whole(tmp_path / "whole", "v.npy")
+    contents = set()
+    for seed, trial in ((1, 3), (1, 3), (2, 3), (1, 7)):
+        make_damaged(whole, tmp_path / "v.npy", seed, trial)
+        contents.add((tmp_path / "v.npy").read_bytes())
+    assert len(contents) == 3
+
+
+def test_every_format_is_damaged_in_its_turn() -> None:
+    whole = {suffix for suffix in READERS if any(name.endswith(suffix) for name in MAKERS)}
+    assert {READERS[suffix] for suffix in whole} | {SectionStack} == set(READERS.values())
+    assert set(SECTIONS.values()) == {SECTIONS[f".{name}"] for name in MAKERS if "." not in name}
+
+
+def test_the_script_counts_what_its_processes_say(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = tmp_path / "rows.json"
+    assert main(["--files", "8", "--formats", "v.npy", "--json", str(rows)]) == 0
+    assert "8 files in " in capsys.readouterr().out
+    assert not any(fault in rows.read_text() for fault in FAULTS)
 
 
 @pytest.mark.parametrize("content", [b"", b"\x89HDF\r\n\x1a\n", b"II*\0\xff\xff\xff\xff", b"\0" * 4096])
-@pytest.mark.parametrize("suffix", [".h5", ".hdf", ".tif", ".zarr"])
+@pytest.mark.parametrize(
+    "suffix",
+    [".h5", ".hdf", ".tif", ".zarr", ".png", ".jpg", ".bmp", ".npy", ".npz", ".nii", ".nii.gz", ".mrc"],
+)
 def test_what_is_no_such_file_is_refused(tmp_path: Path, suffix: str, content: bytes) -> None:
     (tmp_path / f"v{suffix}").write_bytes(content)
     with pytest.raises(VolumeError):

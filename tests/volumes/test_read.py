@@ -126,6 +126,7 @@ def test_a_dataset_is_named_after_a_colon(location: str, expected: tuple[str, st
 
 def test_what_is_no_volume_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.png").touch()
+    (tmp_path / "a.xyz").touch()
     (tmp_path / "empty").mkdir()
     with h5py.File(tmp_path / "flat.h5", "w") as file:
         file["main"] = np.zeros((3, 3))
@@ -135,8 +136,9 @@ def test_what_is_no_volume_is_refused(tmp_path: Path) -> None:
         file["main"] = coordinates()
         file["main"].attrs["resolution"] = (40, 0, 4)
     for name, says in (
-        ("a.png", "unknown format '.png'"),
-        ("empty", "holds no .tif file"),
+        ("a.png", "cannot be read as PNG"),
+        ("a.xyz", "unknown format '.xyz'"),
+        ("empty", "holds no sections"),
         ("flat.h5", r"has shape \(3, 3\)"),
         ("text.h5", "integers or floating-point"),
         ("attribute.h5", "voxel sizes are more than 0"),

@@ -81,10 +81,28 @@ def test_time_is_no_axis_of_a_volume(tmp_path: Path, axes: str, says: str) -> No
 
 
 @pytest.mark.parametrize("imagej", [True, False])
-def test_colour_is_refused(tmp_path: Path, imagej: bool) -> None:
-    tifffile.imwrite(tmp_path / "c.tif", np.zeros((5, 6, 7, 3), np.uint8), photometric="rgb", imagej=imagej)
-    with pytest.raises(VolumeError, match="is in colour"):
+def test_colours_that_differ_are_refused(tmp_path: Path, imagej: bool) -> None:
+    colours = np.stack([U8, U8, U8], axis=-1)
+    colours[:, 2, 3, 1] += 1
+    words = {"axes": "ZYXS"} if imagej else None
+    tifffile.imwrite(tmp_path / "c.tif", colours, photometric="rgb", imagej=imagej, metadata=words)
+    with pytest.raises(VolumeError, match=r"is in colour \(pixel \(2, 3\) along \(y, x\) is 17, 18, 17\)"):
         open_volume(str(tmp_path / "c.tif"))
+    colours[0] = U8[0, ..., np.newaxis]
+    words = {"axes": "ZYXS"} if imagej else None
+    tifffile.imwrite(tmp_path / "c.tif", colours, photometric="rgb", imagej=imagej, metadata=words)
+    source = open_volume(str(tmp_path / "c.tif"))
+    with pytest.raises(VolumeError, match="is in colour"):
+        source.read_all()
+
+
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_colours_that_are_equal_are_grey(tmp_path: Path, planar: str, compression: str | None) -> None:
+    axis = -1 if planar == "contig" else 1
+    tifffile.imwrite(tmp_path / "c.tif", np.stack([U8] * 3, axis), photometric="rgb", planarconfig=planar,
+                     compression=compression)  # fmt: skip
+    assert holds(tmp_path / "c.tif").channels == 1
 
 
 @pytest.mark.parametrize("compression", ["zstd", "lzw", "packbits", "lzma", "deflate"])
@@ -195,7 +213,7 @@ def test_a_folder_of_sections_tells_of_gaps_and_opens_no_pipe(tmp_path: Path) ->
     for z in (8, 9, 10, 12):
         tifffile.imwrite(tmp_path / f"s{z}.tif", U8[z - 8])
     info = holds(tmp_path, U8[[0, 1, 2, 4]])
-    assert info.notes == ("by their names, sections are missing after s10.tif",)
+    assert info.notes == ("by their names, section 11 of 8..12 is missing",)
     os.mkfifo(tmp_path / "s11.tif")
     with pytest.raises(VolumeError, match="is a named pipe"):
         open_volume(str(tmp_path))

@@ -23,9 +23,9 @@ examples:
 DATASETS = Path("datasets")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, prog: str = "cremi.py") -> int:
     """Run one command, and return the exit status."""
-    args = parse_args(argv)
+    args = parse_args(argv, prog)
     try:
         COMMANDS[args.command](args)
     except UserError as error:
@@ -37,10 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None, prog: str = "cremi.py") -> argparse.Namespace:
     """Parse the command line; a wrong one ends with status 2."""
     parser = argparse.ArgumentParser(
-        prog="cremi.py", description="From the CREMI challenge's files to a submission.", epilog=EPILOG,
+        prog=prog, description="From the CREMI challenge's files to a submission.", epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

@@ -27,7 +27,7 @@ from connectomics.geometry import ZYX, Box, Spacing
 from connectomics.runs.cremi.cuts import Cuts, draw_cuts
 from connectomics.screen.console import console, say
 from connectomics.screen.durations import describe_seconds
-from connectomics.volumes.read import split_location
+from connectomics.volumes.read import name_of, split_location
 
 JUMP_PX = 10
 """A section that moves farther than this from the one before it is listed."""
@@ -63,7 +63,7 @@ def prepare(locations: Sequence[str], options: PrepareOptions) -> None:
     samples = [open_sample(location, options.box, options.spacing_nm) for location in locations]
     for note in dict.fromkeys(note for sample in samples for note in sample.notes):
         say(note)
-    names = [short_name(split_location(location)[0].stem) for location in locations]
+    names = [short_name(name_of(location)) for location in locations]
     twice = [name for name in names if names.count(name) > 1]
     if twice:
         raise VolumeError(f"two volumes would both be written as im_{twice[0]}.h5; prepare them one by one")

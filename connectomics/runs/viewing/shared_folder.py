@@ -24,8 +24,8 @@ from connectomics.runs.viewing.appearance import (
     properties,
     values,
 )
-from connectomics.runs.viewing.pyramid import PROBABILITY_ONE, write_pyramid
 from connectomics.runs.viewing.shown_layers import Layer
+from connectomics.runs.viewing.shown_pyramid import PROBABILITY_ONE, write_pyramid
 
 HERE = "https://here"
 """What stands for the address of the folder in a state; the page puts the real one there."""

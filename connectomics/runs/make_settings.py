@@ -1,0 +1,211 @@
+"""`--init`: look at one's own volumes and the machine, and write the settings of a training."""
+
+from __future__ import annotations
+
+import os
+import resource
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+
+from connectomics.config import Config, load_config
+from connectomics.config.data import VolumesConfig
+from connectomics.data.learning_sources import open_learning
+from connectomics.errors import UserError
+from connectomics.files import write_text
+from connectomics.geometry import Spacing
+from connectomics.planning.facts import CleftFacts, ImageFacts, look_at_clefts, look_at_image
+from connectomics.planning.machine import GIB, Machine, host_memory_gib
+from connectomics.planning.oddities import find_oddities
+from connectomics.planning.settings_file import Named, write_settings
+from connectomics.planning.training_plan import Course, Plan, make_plan, plan_course
+from connectomics.runs.training_job import build_data, build_learning
+from connectomics.screen.console import quiet_libraries, say
+from connectomics.screen.durations import describe_seconds
+from connectomics.training.devices import begin_on
+from connectomics.training.module import SegmentationModule
+from connectomics.volumes.labelled import LabelledSource, open_labelled
+from connectomics.volumes.read import split_location
+
+TRIED_STEPS = 3
+"""Training steps that are timed, after one that is not."""
+
+CPU_HOURS, GPU_HOURS = 1.0, 24.0
+"""How long a training is planned to take, where nothing is said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What `--init` is asked for."""
+
+    images: tuple[str, ...]
+    labels: tuple[str, ...] = ()
+    """Labels of the first images, in the same order."""
+    masks: tuple[str, ...] = ()
+    resolution: Spacing | None = None
+    """Voxel size along (z, y, x), in nm, of files that state none."""
+    out: Path | None = None
+    hours: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What some training steps took."""
+
+    seconds: float
+    """A step."""
+    host_gib: float
+    gpu_gib: float | None
+
+    def __str__(self) -> str:
+        """Say it in a line."""
+        gpu = "" if self.gpu_gib is None else f" and {self.gpu_gib:.1f} GiB of the GPU"
+        return (
+            f"Measured by {TRIED_STEPS} steps: 1,000 steps take {describe_seconds(1000 * self.seconds)}, with "
+            f"{self.host_gib:.1f} GiB of memory{gpu}."
+        )
+
+
+def make_settings(wish: Wish) -> Path:
+    """Look at volumes, plan a training, try it, and write its settings.
+
+    Returns:
+        The file.
+
+    Raises:
+        UserError: If a volume cannot be used, the file is there already, or cannot be written.
+    """
+    quiet_libraries()
+    out = wish.out or Path(f"{_title(wish)}.yaml")
+    if out.exists():
+        raise UserError(f"{out} is there already, and is not replaced; name another file with --out")
+    labelled, others = _open(wish)
+    images = [look_at_image(volume.image) for volume in (*labelled, *others)]
+    clefts = [look_at_clefts(volume) for volume in labelled]
+    _tell_what_is_there(images, clefts)
+    for line in find_oddities(images, clefts):
+        say(f"odd: {line}")
+    machine = find_machine()
+    plan, files = make_plan(images, clefts, machine), _name_files(wish)
+    hours = wish.hours or (GPU_HOURS if machine.has_gpu else CPU_HOURS)
+
+    def text(course: Course, measured: str) -> str:
+        return write_settings(_title(wish), plan, course, files, images, machine, measured)
+
+    trial, course, measured = (
+        None,
+        plan_course(1.0, hours),
+        "The time of a step was not measured: nothing is annotated yet.",
+    )
+    if labelled:
+        say(f"trying {TRIED_STEPS} training steps on {machine} ...")
+        trial = _try(text(course, ""))
+        course, measured = plan_course(trial.seconds, hours), str(trial)
+        say(measured)
+    write_text(out, text(course, measured))
+    _tell_plan(out, plan, course, trial)
+    return out
+
+
+def find_machine() -> Machine:
+    """Return what there is to train with."""
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    cards = [torch.cuda.get_device_properties(i) for i in range(count)]
+    gpus = tuple((card.name, card.total_memory / GIB) for card in cards)
+    return Machine(len(os.sched_getaffinity(0)), host_memory_gib(), gpus)
+
+
+def _open(wish: Wish) -> tuple[list[LabelledSource], list[LabelledSource]]:
+    """Open the volumes: those that are annotated, and the others."""
+    count = len(wish.labels)
+    if count > len(wish.images):
+        raise UserError(f"--label names {count} files, --init {len(wish.images)}: each label belongs to an image")
+    if wish.masks and len(wish.masks) != count:
+        raise UserError(f"--mask names {len(wish.masks)} files, --label {count}: name one for each, or none")
+    with_label = VolumesConfig(
+        image=list(wish.images[:count]), label=list(wish.labels), mask=list(wish.masks), resolution=wish.resolution
+    )
+    without = VolumesConfig(image=list(wish.images[count:]), resolution=wish.resolution)
+    labelled = open_labelled(with_label, "--init", 1, need_label=True) if count else []
+    others = open_labelled(without, "--init", 1, need_label=False) if without.image else []
+    return labelled, others
+
+
+def _title(wish: Wish) -> str:
+    return split_location(wish.images[0])[0].stem.removeprefix("im_")
+
+
+def _name_files(wish: Wish) -> Named:
+    def absolute(location: str) -> str:
+        path, dataset = split_location(location)
+        return str(path.resolve()) + ("" if dataset is None else f":{dataset}")
+
+    images, labels, masks = (tuple(map(absolute, paths)) for paths in (wish.images, wish.labels, wish.masks))
+    return Named(images, labels, masks, wish.resolution)
+
+
+def _try(text: str) -> Trial:
+    """Take some training steps with the settings of a file that is not written yet."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "trial.yaml"
+        write_text(path, text)
+        config = load_config(path, ["system.num_workers=0"])
+    return _time_steps(config)
+
+
+def _time_steps(config: Config) -> Trial:
+    sources = open_learning(config.data, config.model.in_channels)
+    learning = build_learning(config, sources)
+    on_gpu = learning.devices.accelerator == "gpu"
+    device = torch.device("cuda", 0) if on_gpu else torch.device("cpu")
+    begin_on(learning.devices, config.optimization.precision)
+    pl.seed_everything(config.system.seed, verbose=False)
+    module = SegmentationModule(learning).to(device)
+    optimizer = module.configure_optimizers()["optimizer"]
+    batches = islice(build_data(config, sources).train_dataloader(), TRIED_STEPS + 1)
+    begun = time.monotonic()
+    for number, batch in enumerate(batches):
+        image, label, valid = (batch[name].to(device) for name in ("image", "label", "valid"))
+        with torch.autocast(device.type, torch.bfloat16):
+            terms = module.criterion(module(image), label, valid)
+        optimizer.zero_grad()
+        torch.stack(list(terms.values())).sum().backward()
+        optimizer.step()
+        if on_gpu:
+            torch.cuda.synchronize()
+        if number == 0:
+            begun = time.monotonic()
+    seconds = (time.monotonic() - begun) / TRIED_STEPS
+    host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / GIB
+    return Trial(seconds, host, torch.cuda.max_memory_allocated() / GIB if on_gpu else None)
+
+
+def _tell_what_is_there(images: Sequence[ImageFacts], clefts: Sequence[CleftFacts]) -> None:
+    for image in images:
+        shape, size = (" x ".join(f"{n:g}" for n in triple) for triple in (image.shape, image.spacing_nm))
+        low, _, high = image.grey
+        say(f"{image.location}: {shape} voxels of {size} nm, {image.dtype}; grey values mostly {low:g} to {high:g}")
+    for one in clefts:
+        if one.sizes:
+            part = "" if one.whole else " in the middle of the volume"
+            say(
+                f"{one.location}: {one.share:.2%} of {one.annotated:,} annotated voxels{part} are foreground, in "
+                f"{len(one.sizes)} pieces of {one.sizes[0]:,} to {one.sizes[-1]:,} voxels, "
+                f"{one.thickness_px:.3g} pixels thick"
+            )
+
+
+def _tell_plan(out: Path, plan: Plan, course: Course, trial: Trial | None) -> None:
+    time = "" if trial is None else f" in about {describe_seconds(course.max_steps * trial.seconds / 0.9)}"
+    size = " x ".join(map(str, plan.patch))
+    say(f"{out}: patches of {size} voxels, {plan.batch} at a time, {course.max_steps:,} steps{time}; look at it, then")
+    if trial is not None:
+        say(f"  python scripts/main.py --config {out}")
+    else:
+        say("  annotate some of it, name the label in the file, and give the command again for a plan that knows more")

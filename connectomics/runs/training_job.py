@@ -1,0 +1,130 @@
+"""A training job: everything that train mode needs, assembled once from the settings, and handed on instead of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from connectomics.config import Config, as_plain, dump_config
+from connectomics.config.data import VolumesConfig
+from connectomics.data.datamodule import VolumesDataModule
+from connectomics.data.learning_sources import LearningSources
+from connectomics.data.targets import build_target
+from connectomics.errors import CheckpointError
+from connectomics.inference.activations import build_activations
+from connectomics.runs.resolution import learnt_sizes, require_learnt, require_one_resolution
+from connectomics.screen.console import quiet_libraries
+from connectomics.training.checkpoints import is_finite, read_checkpoint, require_same_model
+from connectomics.training.cluster import require_processes
+from connectomics.training.devices import choose_devices, require_precision
+from connectomics.training.learning import Learning
+from connectomics.training.resuming import require_resumable
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingJob:
+    """What is trained, on what, and where the run goes."""
+
+    title: str
+    """Name of the experiment."""
+    place: str
+    """Folder of the runs."""
+    learning: Learning
+    data: VolumesDataModule
+    sections: tuple[VolumesConfig, ...]
+    """The settings that name the volumes, for remarks on masks that may be missing."""
+    seed: int
+    checkpoint: Path | None
+    """The checkpoint that the training goes on from; None begins anew."""
+    resumed_step: int | None
+    """Its step."""
+    trial: int
+    """How many batches of training and of validation to try, writing nothing; 0 is a real training."""
+    written: str
+    """The settings as YAML, for the folder of the run."""
+
+    @property
+    def sources(self) -> LearningSources:
+        """The volumes."""
+        return self.data.sources
+
+    @property
+    def advice(self) -> str:
+        """What to do where the memory is too small for a step."""
+        loader = self.data.config.dataloader
+        size = " x ".join(str(n) for n in loader.patch_size)
+        return (
+            f"the memory is too small for a training step with {loader.batch_size} patch(es) of {size} voxels; lower "
+            "data.dataloader.batch_size (optimization.accumulate_grad_batches, now "
+            f"{self.learning.optimization.accumulate_grad_batches}, makes up for it) or data.dataloader.patch_size"
+        )
+
+
+def build_training_job(
+    config: Config, sources: LearningSources, checkpoint: Path | None = None, trial: int = 0
+) -> TrainingJob:
+    """Assemble the job of train mode.
+
+    Args:
+        config: The settings, checked.
+        sources: The volumes, opened.
+        checkpoint: Checkpoint to go on from; None begins anew.
+        trial: How many batches of training and validation to try, writing nothing; 0 is a real training.
+
+    Raises:
+        UserError: If something that the settings name cannot be used.
+    """
+    quiet_libraries()
+    learning = build_learning(config, sources)
+    require_processes(learning.devices)
+    require_one_resolution(sources.all, config.data.allow_other_resolution)
+    require_precision(learning.devices, config.optimization.precision, "optimization.precision")
+    return TrainingJob(
+        title=config.experiment_name,
+        place=config.save_path or "",
+        learning=learning,
+        data=build_data(config, sources),
+        sections=(config.data.train, config.data.val),
+        seed=config.system.seed,
+        checkpoint=checkpoint,
+        resumed_step=None if checkpoint is None else _resumed_step(config, checkpoint, sources),
+        trial=trial,
+        written=dump_config(config),
+    )
+
+
+def build_learning(config: Config, sources: LearningSources | None = None) -> Learning:
+    """Return what a network learns, and how; without sources, its checkpoints know no voxel size."""
+    sources = sources or LearningSources((), ())
+    return Learning(
+        network=config.model,
+        target=build_target(config.data.target),
+        activations=build_activations(config.inference.model.channel_activations, config.model.out_channels),
+        decoding=config.decoding,
+        optimization=config.optimization,
+        monitor=config.monitor,
+        devices=choose_devices(config.system),
+        batch_size=config.data.dataloader.batch_size,
+        validates=bool(config.data.val.image),
+        learnt_at=learnt_sizes(sources.training),
+        settings=as_plain(config),
+    )
+
+
+def build_data(config: Config, sources: LearningSources) -> VolumesDataModule:
+    """Return the patches of a training, cut from its volumes."""
+    optimization = config.optimization
+    batches = optimization.n_steps_per_epoch * optimization.accumulate_grad_batches
+    return VolumesDataModule(sources, config.data, batches, config.system)
+
+
+def _resumed_step(config: Config, checkpoint: Path, sources: LearningSources) -> int:
+    """Return the step of a checkpoint, after checking that today's settings and volumes can go on from it."""
+    saved = read_checkpoint(checkpoint)
+    require_same_model(saved, as_plain(config), checkpoint)
+    data = config.data
+    require_learnt(sources.all, saved, checkpoint, data.image_transform.normalize, data.allow_other_resolution)
+    require_resumable(saved, config.optimization, checkpoint)
+    if not is_finite(saved):
+        raise CheckpointError(f"--checkpoint {checkpoint} holds weights that are not finite; go on from an earlier one")
+    return int(saved["global_step"])
