@@ -159,7 +159,8 @@ CHANGES: list[tuple[Callable[[Config], Facts], str]] = [
     (sides, "decoding.min_size=3"),
     (sides, "decoding.dilation=[1,1,1]"),
     (mask, "decoding.min_size=40"),
-    (rule, "evaluation.min_iou=0.6"),
+    (rule, "evaluation.min_iou=0.4"),
+    (rule, "evaluation.strict_iou=0.6"),
     (rule, "evaluation.max_distance_nm=100"),
     (rule, "evaluation.connectivity=6"),
 ]  # fmt: skip

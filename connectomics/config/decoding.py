@@ -12,7 +12,8 @@ class TuningConfig:
     min_sizes: list[int] = field(default_factory=lambda: [0, 100, 400])
     """Values of `decoding.min_size` that are tried with every threshold, in voxels."""
     metric: str = "cremi_distance"
-    """Name in `metrics.METRICS` of the score that decides, as a mean over the volumes."""
+    """Name in `metrics.METRICS` of the score that decides, as a mean over the volumes. `docs/results.md` argues for the
+    default, and says when `synapse_detection`, by its one-to-one F1, is the better choice."""
 
 
 @dataclass(kw_only=True, slots=True)

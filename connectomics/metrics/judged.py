@@ -96,6 +96,22 @@ def synapse_f1(pair: LabelPair, rule: MatchRule | None = None) -> float:
     return f1
 
 
+def mark_outcomes(judged: Judged) -> NDArray[np.uint8]:
+    """Return what became of each voxel's object, (Z, Y, X): its place in `Outcome`, from 1; 0 where there is no object.
+
+    Of annotated objects only the missed ones are marked, since something predicted lies on all others.
+    """
+    assert judged.outcomes is not None
+    words, both = list(Outcome), judged.both
+    codes = [
+        np.array([0, *(words.index(word) + 1 for word in own)], np.uint8)
+        for own in (judged.outcomes.predicted, judged.outcomes.annotated)
+    ]
+    missed = words.index(Outcome.MISSED) + 1
+    codes[1][codes[1] != missed] = 0
+    return np.maximum(codes[0][both.predicted_ids], codes[1][both.truth_ids])
+
+
 def _compare_sides(pair: LabelPair, outcomes: Outcomes) -> NDArray[np.object_]:
     """Return whether the sides of each predicted object, one beside one annotated, are the right way round."""
     right = np.full(len(outcomes.predicted), None, object)

@@ -20,9 +20,11 @@ def key_of(kind: str) -> str:
 
 def detection_sentence(counts: Counts, noun: str) -> str:
     """Say how many annotated objects were detected, how many missed, and how many predicted ones are invented."""
+    merged = counts["detected"] - counts["found"] - counts["poorly_outlined"] - counts["split"]
+    covered = f" ({merged:,} of them only as parts of mergers)" if merged else ""
     return (
-        f"{counts['detected']:,} of {counts['annotated']:,} annotated {noun} detected, {counts['missed']:,} missed; "
-        f"{counts['invented']:,} of {counts['predicted']:,} predicted {noun} invented"
+        f"{counts['detected']:,} of {counts['annotated']:,} annotated {noun} detected{covered}, "
+        f"{counts['missed']:,} missed; {counts['invented']:,} of {counts['predicted']:,} predicted {noun} invented"
     )
 
 

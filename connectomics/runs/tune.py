@@ -117,6 +117,11 @@ def _tell(job: Job, means: Sequence[Row], best: Row, on: str) -> None:
     tried = sorted({row["threshold"] for row in means})
     if best["threshold"] in (tried[0], tried[-1]) and len(tried) > 1:
         say("that is the end of decoding.tuning.thresholds: beyond it could be a better one")
+    if not best["synapse_detection"]:
+        say(
+            "with that setting not one annotated object is found: train longer, look at the labels of data.val, or "
+            "choose by another score, decoding.tuning.metric"
+        )
     say(f"all scores are in {job.run.sweep}, curves for a browser in {job.run.sweep_page}")
     say(f"test with these settings: --mode test --checkpoint {job.stamp['checkpoint']} --tuned {job.run.tuned}")
 
