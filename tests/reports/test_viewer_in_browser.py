@@ -9,9 +9,15 @@ import cv2
 import numpy as np
 import pytest
 
+from connectomics.metrics import LabelPair
+from connectomics.metrics.judged import judge
+from connectomics.metrics.matching import MatchRule
 from connectomics.reports.page import ReportHead, write_report
+from connectomics.reports.reported import ReportedVolume
+from connectomics.volumes.intensity import IntensityRange
+from connectomics.volumes.source import ArraySource
 from tests.browser import Browser, find_browser, started
-from tests.reports.corrupted import corrupted_phantom, scores_of
+from tests.reports.corrupted import SPACING, corrupted_phantom, scores_of
 from tests.reports.tuned import THRESHOLDS, write_tuning_page
 
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed: the extra `test`")
@@ -211,6 +217,27 @@ def test_views_from_the_side_show_the_sections_they_cut_and_lead_there(screen: S
     assert browser.evaluate("document.getElementById('yz-is').textContent") in ("yz at x 63", "yz at x 64")
     browser.press("v")
     assert not browser.page.locator("#sides").is_visible()
+
+
+def test_more_objects_than_the_list_holds_are_turned_over_and_found_by_a_click(screen: Screen, tmp_path: Path) -> None:
+    ids = np.zeros((3, 100, 100), np.uint8)
+    ids[:, ::2, ::2] = 1
+    ids[1] = 0  # 5,000 objects of one voxel
+    judged = judge(LabelPair(ids, np.zeros_like(ids), SPACING), MatchRule())
+    volume = ReportedVolume("many", ArraySource.of(ids, SPACING), IntensityRange(0, 1), judged)
+    path = tmp_path / "report.html"
+    write_report(path, ReportHead("many", {}, 0.5), None, [volume], [volume.image.shape])
+    browser = screen.open(path)
+    rows = "document.querySelectorAll('#objects button').length"
+    ids_shown = "[...document.querySelectorAll('#objects button')].map(b => Number(b.dataset.id))"
+    assert browser.evaluate(rows) == 1000
+    first = browser.evaluate(ids_shown)
+    browser.page.locator("#later-rows").click()
+    second = browser.evaluate(ids_shown)
+    assert len({*first, *second}) == 2000
+    assert "here 1,001 to 2,000" in browser.page.locator("#counts").inner_text()
+    browser.page.mouse.click(*edge_of(browser, "#outlines [data-id='1']"))
+    assert browser.evaluate("document.querySelector('#objects [aria-current]').dataset.id") == "1"
 
 
 @pytest.mark.parametrize("size", [DESKTOP, WIDE])

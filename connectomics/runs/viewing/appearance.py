@@ -10,7 +10,9 @@ from typing import Any
 import neuroglancer as ng
 
 from connectomics.drawing.figures import CHANNEL_COLORS
+from connectomics.drawing.outcome_styles import STYLES
 from connectomics.geometry import Spacing
+from connectomics.metrics.outcomes import Outcome
 from connectomics.runs.viewing.shown_layers import Layer
 from connectomics.runs.viewing.synapses import UNJUDGED, Synapse
 
@@ -51,10 +53,7 @@ void main() {
 }
 """
 
-OUTCOMES = {
-    UNJUDGED: "#38dcff", "found": "#38dcff", "poorly outlined": "#3c91c3", "merged": "#c04bff", "split": "#ffc28c",
-    "missed": "#becd14", "invented": "#cd6224",
-}  # fmt: skip
+OUTCOMES = {UNJUDGED: STYLES["found"].hex} | {str(one): STYLES[one].hex for one in Outcome}
 """Outcome to its colour."""
 
 
