@@ -37,6 +37,14 @@ cremi *arguments:
 view results *options:
     {{python}} scripts/view.py {{results}} {{options}}
 
+# Results for Fiji, napari, webKnossos, Neuroglancer: just export RUN/results/*.h5 --as tiff
+export *arguments:
+    {{python}} scripts/export.py {{arguments}}
+
+# Thousands of damaged files of every format: read, or refused in one line?
+damaged *options:
+    {{python}} benchmarks/damaged.py {{options}}
+
 # Lint, check the types and test, as CI does
 check:
     {{python}} -m ruff check .

@@ -13,10 +13,11 @@ from pathlib import Path
 from connectomics.config import Config, dump_config, fold_settings, load_configs
 from connectomics.config.data import VolumesConfig
 from connectomics.data.learning_sources import LearningSources, open_learning
-from connectomics.errors import CheckpointError, ConfigError, UserError, printable
+from connectomics.errors import ConfigError, UserError, printable
 from connectomics.lookup import pick
 from connectomics.runs.arguments import overridden, parse_args, settings_for
 from connectomics.runs.demos import DEMOS
+from connectomics.runs.folder import find_checkpoint
 from connectomics.screen.console import later_rank, quiet_libraries
 from connectomics.stopping import describe_stop, status_of
 from connectomics.volumes.labelled import open_labelled
@@ -62,7 +63,7 @@ def _load(args: argparse.Namespace, mode: str) -> dict[str, Config]:
     if args.config is not None:
         return load_configs(args.config, args.overrides, "test", tuned=args.tuned, before=given)
     fold_settings({"": {}}, args.overrides, "test", args.tuned, given)  # a slip is told before torch is imported
-    _require_checkpoint_file(args)
+    args.checkpoint = args.checkpoint and find_checkpoint(args.checkpoint)
     from connectomics.training.checkpoints import read_settings
 
     trained_with = {str(args.checkpoint): read_settings(args.checkpoint)}
@@ -85,25 +86,10 @@ def _located(message: str, args: argparse.Namespace) -> str:
     return f"{source}: {message}"
 
 
-def _require_checkpoint_file(args: argparse.Namespace) -> None:
-    """Take the newest checkpoint where the folder of a run is named, and refuse what can be none."""
-    path: Path | None = args.checkpoint
-    if path is None:
-        return
-    if path.is_dir():
-        args.checkpoint = path / "checkpoints" / "last.ckpt"
-        if not args.checkpoint.exists():
-            raise CheckpointError(f"--checkpoint {path} is a folder without checkpoints/last.ckpt; name a checkpoint")
-    elif not path.exists():
-        raise CheckpointError(f"--checkpoint {path}: no such file")
-    elif path.suffix in (".yaml", ".yml"):
-        raise CheckpointError(f"--checkpoint {path} holds settings; the weights are in checkpoints/last.ckpt of a run")
-
-
 def _train(configs: Mapping[str, Config], args: argparse.Namespace) -> int:
     config = configs["train"]
     sources = open_learning(config.data, config.model.in_channels)
-    _require_checkpoint_file(args)
+    args.checkpoint = args.checkpoint and find_checkpoint(args.checkpoint)
     from connectomics.runs.assemble import check_monitored, check_names
     from connectomics.runs.train import newest_of, resume_hint, train
     from connectomics.runs.training_job import build_training_job
@@ -120,13 +106,21 @@ def _train(configs: Mapping[str, Config], args: argparse.Namespace) -> int:
         if is_done:
             return 0
     try:
-        train(build_training_job(config, sources, checkpoint, args.fast_dev_run))
+        train(build_training_job(config, sources, checkpoint, args.fast_dev_run, _in_every_mode(configs, args)))
     except TrainingInterrupted as interrupted:
         if later_rank() is not None:  # the first process speaks, and tells what started them
             return 0
         print(resume_hint(interrupted), file=sys.stderr)
         return interrupted.status
     return 0
+
+
+def _in_every_mode(configs: Mapping[str, Config], args: argparse.Namespace) -> Mapping[str, Config]:
+    """Return the settings of all modes for later commands, in which what the command line sets holds, where it can."""
+    try:
+        return load_configs(args.config, args.overrides, "demo")
+    except ConfigError:
+        return configs
 
 
 def _preview(config: Config, sources: LearningSources, count: int) -> None:
@@ -151,7 +145,7 @@ def _predict(mode: str, configs: Mapping[str, Config], args: argparse.Namespace)
         raise ConfigError("--mode predict needs images: name them on the command line, or in data.test.image")
     need_label = mode == "tune" or config.evaluation.enabled
     volumes = open_labelled(section, key, config.model.in_channels, need_label)  # before torch: a slip is told at once
-    _require_checkpoint_file(args)
+    args.checkpoint = args.checkpoint and find_checkpoint(args.checkpoint)
     from connectomics.runs.assemble import check_deciding, check_names
     from connectomics.runs.job import build_job
     from connectomics.runs.test import test

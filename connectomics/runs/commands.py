@@ -94,6 +94,12 @@ def _view(argv: Sequence[str], prog: str) -> int:
     return view(argv, prog)
 
 
+def _export(argv: Sequence[str], prog: str) -> int:
+    from connectomics.runs.export_files import export
+
+    return export(argv, prog)
+
+
 COMMANDS: Mapping[str, Command] = {
     "demo": Command(_demo, "[NAME]", "train and test on a synthetic volume; needs no data"),
     "init": Command(_init, "IMAGE... --label LABEL... --out my.yaml", "plan a training for your own volumes"),
@@ -103,6 +109,7 @@ COMMANDS: Mapping[str, Command] = {
     "predict": Command(predict, "RUN IMAGE... --out DIR", "find synapses in volumes without labels"),
     "evaluate": Command(_evaluate, "PREDICTION LABEL", "score the prediction of any tool"),
     "view": Command(_view, "RUN", "show results in Neuroglancer"),
+    "export": Command(_export, "FILE... --as tiff", "results for Fiji, napari, webKnossos, Neuroglancer"),
     "cremi": Command(cremi.main, "download|prepare|submit", "the challenge's files"),
 }
 """The words, in the order of the work."""

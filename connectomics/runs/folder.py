@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from connectomics.errors import UserError
+from connectomics.errors import CheckpointError, UserError
 from connectomics.screen.console import is_first_process
 
 RUN_VARIABLE = "CONNECTOMICS_RUN"
@@ -173,6 +173,24 @@ def _make_new(root: Path) -> Path:
     except OSError as error:
         raise UserError(f"save_path: {root} cannot be written: {error.strerror or error}") from error
     raise UserError(f"save_path: {root.parent} holds {root.name} a thousand times; give another save_path")
+
+
+def find_checkpoint(path: Path) -> Path:
+    """Return a checkpoint: the newest one where the folder of a run is named.
+
+    Raises:
+        CheckpointError: If there is none, or the file can be none.
+    """
+    if path.is_dir():
+        newest = path / "checkpoints" / "last.ckpt"
+        if not newest.exists():
+            raise CheckpointError(f"--checkpoint {path} is a folder without checkpoints/last.ckpt; name a checkpoint")
+        return newest
+    if not path.exists():
+        raise CheckpointError(f"--checkpoint {path}: no such file")
+    if path.suffix in (".yaml", ".yml"):
+        raise CheckpointError(f"--checkpoint {path} holds settings; the weights are in checkpoints/last.ckpt of a run")
+    return path
 
 
 def run_of(checkpoint: Path, save_path: str, make: bool = True) -> RunFolder:
