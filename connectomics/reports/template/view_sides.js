@@ -61,8 +61,8 @@ async function copySections() {
   drawSides();
 }
 
-// Draw one view: `pixelAt` maps its column and row to a voxel of the copies.
-function drawSide(id, columns, rows, pixelAt, aspect, cross) {
+// Draw one view, at most so high, and return its height: `pixelAt` maps its column and row to a voxel of the copies.
+function drawSide(id, most, columns, rows, pixelAt, aspect, cross) {
   const view = at(id), room = view.parentElement;
   const picture = new ImageData(columns, rows), shownKinds = codes.map((kind) => kinds.includes(kind) && at(`show-${kind}`).checked);
   const colors = codes.map(colorOf), solid = 0.6 * at("outline-opacity").value / 100;
@@ -76,7 +76,7 @@ function drawSide(id, columns, rows, pixelAt, aspect, cross) {
   }
   const sheet = new OffscreenCanvas(columns, rows);
   sheet.getContext("2d").putImageData(picture, 0, 0);
-  const width = Math.min(room.clientWidth, Number(room.dataset.height) * aspect), ratio = devicePixelRatio || 1;
+  const width = Math.min(room.clientWidth, most * aspect), ratio = devicePixelRatio || 1;
   Object.assign(view.style, { width: `${width}px`, height: `${width / aspect}px` });
   Object.assign(view, { width: Math.max(1, Math.round(width * ratio)), height: Math.max(1, Math.round(width / aspect * ratio)) });
   const pen = view.getContext("2d");
@@ -86,6 +86,7 @@ function drawSide(id, columns, rows, pixelAt, aspect, cross) {
   pen.strokeStyle = "#ffffffb0";
   const x = Math.round(cross.x * view.width) + 0.5, y = Math.round(cross.y * view.height) + 0.5;
   pen.stroke(new Path2D(`M0 ${y}H${view.width}M${x} 0V${view.height}`));
+  return width / aspect;
 }
 
 function drawSides() {
@@ -96,11 +97,11 @@ function drawSides() {
   const { width, height } = small, { y, x } = state.cross;
   const at_y = clamp(Math.floor((y + 0.5) / rows * height), 0, height - 1);
   const at_x = clamp(Math.floor((x + 0.5) / columns * width), 0, width - 1);
-  for (const room of at("sides").querySelectorAll("div")) room.dataset.height = (stage.clientHeight - 70) / 2;
+  const most = stage.clientHeight - 70; // without what is written below the views
   const z = (state.z + 0.5) / depth;
-  drawSide("xz", width, depth, (column, row) => (row * height + at_y) * width + column,
+  const taken = drawSide("xz", most / 2, width, depth, (column, row) => (row * height + at_y) * width + column,
     columns * wide / (depth * deep), { x: (x + 0.5) / columns, y: z });
-  drawSide("yz", depth, height, (column, row) => (column * height + row) * width + at_x,
+  drawSide("yz", most - taken, depth, height, (column, row) => (column * height + row) * width + at_x,
     depth * deep / (rows * high), { x: z, y: (y + 0.5) / rows });
   at("xz-is").textContent = `xz at y ${Math.round(y)}`;
   at("yz-is").textContent = `yz at x ${Math.round(x)}`;
