@@ -71,9 +71,12 @@ def choices(hint: Any) -> str:
 
 def written(field: Field[Any]) -> str:
     """Return the default of a field as YAML has it."""
-    if field.default is MISSING and field.default_factory is MISSING:
+    if field.default is not MISSING:
+        value = field.default
+    elif field.default_factory is not MISSING:
+        value = field.default_factory()
+    else:
         return "(needed)"
-    value = field.default if field.default is not MISSING else field.default_factory()  # type: ignore[misc]
     if isinstance(value, list | tuple) and value and is_dataclass(value[0]):
         return "see the tutorial"
     plain = {True: "true", False: "false", None: "null"}.get(value) if isinstance(value, bool | None) else None
