@@ -37,6 +37,14 @@ cremi *arguments:
 view results *options:
     {{python}} scripts/view.py {{results}} {{options}}
 
+# Results for Fiji, napari, webKnossos, Neuroglancer: just export RUN/results/*.h5 --as tiff
+export *arguments:
+    {{python}} scripts/export.py {{arguments}}
+
+# Thousands of damaged files of every format: read, or refused in one line?
+damaged *options:
+    {{python}} benchmarks/damaged.py {{options}}
+
 # Lint, check the types and test, as CI does
 check:
     {{python}} -m ruff check .
@@ -47,6 +55,10 @@ check:
 # Which lines no test runs; a number to look at, not to reach
 coverage:
     {{python}} -m pytest -n auto --cov --cov-report=term-missing
+
+# Kill trainings and predictions at random moments, and compare what comes of them
+fuzz *arguments:
+    {{python}} -m benchmarks.kills {{arguments}}
 
 # Mend what the linter can
 fix:

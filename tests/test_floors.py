@@ -98,17 +98,9 @@ def test_no_two_modules_bear_one_name() -> None:
     assert sorted(name for name in set(names) if names.count(name) > 1) == []
 
 
-ASKS_THE_SETTINGS = {
-    "job.py",
-    "training_job.py",
-    "assemble.py",
-    "cli.py",
-    "demo.py",
-    "make_settings.py",
-    "interface.py",
-}
-"""What builds jobs, checks names, and reads the command line or what Python is told; `demo.py` fills its volumes into
-the settings, and `make_settings.py` tries those that it writes."""
+BUILDS_JOBS, READS_WISHES = {"job.py", "training_job.py", "assemble.py"}, {"cli.py", "interface.py"}
+ASKS_THE_SETTINGS = BUILDS_JOBS | READS_WISHES | {"demo.py", "make_settings.py"}
+"""The last two fill volumes into the settings, and try the settings that are written."""
 
 
 def takes_all_settings(function: ast.FunctionDef) -> bool:

@@ -105,6 +105,30 @@ def dump_config(config: Config) -> str:
     return yaml.safe_dump(_without_tuples(asdict(config)), sort_keys=False, width=100)
 
 
+def dump_stages(configs: Mapping[str, Config]) -> str:
+    """Return the settings of all modes as YAML that `load_configs` reads back.
+
+    Those of training stand at the top; a section for each other mode holds what is different there.
+    """
+    plain = {stage: as_plain(config) for stage, config in configs.items()}
+    whole = plain["train"] | {
+        stage: differing for stage in STAGES[1:] if (differing := _differing(plain[stage], plain["train"]))
+    }
+    return yaml.safe_dump(whole, sort_keys=False, width=100)
+
+
+def _differing(tree: Tree, common: Tree) -> Tree:
+    """Return what a tree holds that another one of the same form does not."""
+    found: Tree = {}
+    for name, value in tree.items():
+        if isinstance(value, dict) and isinstance(common.get(name), dict):
+            if below := _differing(value, common[name]):
+                found[name] = below
+        elif name not in common or value != common[name]:
+            found[name] = value
+    return found
+
+
 def as_plain(settings: DataclassInstance) -> Tree:
     """Return settings, or one section of them, as plain mappings, lists and scalars, safe to store in a checkpoint."""
     return _without_tuples(asdict(settings))

@@ -106,13 +106,21 @@ def _train(configs: Mapping[str, Config], args: argparse.Namespace) -> int:
         if is_done:
             return 0
     try:
-        train(build_training_job(config, sources, checkpoint, args.fast_dev_run))
+        train(build_training_job(config, sources, checkpoint, args.fast_dev_run, _in_every_mode(configs, args)))
     except TrainingInterrupted as interrupted:
         if later_rank() is not None:  # the first process speaks, and tells what started them
             return 0
         print(resume_hint(interrupted), file=sys.stderr)
         return interrupted.status
     return 0
+
+
+def _in_every_mode(configs: Mapping[str, Config], args: argparse.Namespace) -> Mapping[str, Config]:
+    """Return the settings of all modes for later commands, in which what the command line sets holds, where it can."""
+    try:
+        return load_configs(args.config, args.overrides, "demo")
+    except ConfigError:
+        return configs
 
 
 def _preview(config: Config, sources: LearningSources, count: int) -> None:

@@ -10,6 +10,7 @@ import connectomics
 from connectomics.lookup import suggest
 from connectomics.runs import cli
 from connectomics.runs.cremi import cli as cremi
+from connectomics.stopping import signals_answered
 
 Run = Callable[[Sequence[str], str], int]
 """Takes the arguments behind the word, and how the command is called in its usage; returns the exit status."""
@@ -23,6 +24,12 @@ class Command:
     usage: str
     """What follows the word, as an example."""
     help: str
+
+
+def program() -> int:
+    """Run the command of the command line, as the process that it is, and return the exit status."""
+    with signals_answered():
+        return main()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -94,6 +101,12 @@ def _view(argv: Sequence[str], prog: str) -> int:
     return view(argv, prog)
 
 
+def _export(argv: Sequence[str], prog: str) -> int:
+    from connectomics.runs.export_files import export
+
+    return export(argv, prog)
+
+
 COMMANDS: Mapping[str, Command] = {
     "demo": Command(_demo, "[NAME]", "train and test on a synthetic volume; needs no data"),
     "init": Command(_init, "IMAGE... --label LABEL... --out my.yaml", "plan a training for your own volumes"),
@@ -103,6 +116,7 @@ COMMANDS: Mapping[str, Command] = {
     "predict": Command(predict, "RUN IMAGE... --out DIR", "find synapses in volumes without labels"),
     "evaluate": Command(_evaluate, "PREDICTION LABEL", "score the prediction of any tool"),
     "view": Command(_view, "RUN", "show results in Neuroglancer"),
+    "export": Command(_export, "FILE... --as tiff", "results for Fiji, napari, webKnossos, Neuroglancer"),
     "cremi": Command(cremi.main, "download|prepare|submit", "the challenge's files"),
 }
 """The words, in the order of the work."""

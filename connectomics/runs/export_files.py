@@ -24,15 +24,15 @@ EPILOG = """\
 Files are read a part at a time. Nothing that exists is replaced, unless --replace is given.
 
 examples:
-  export.py RUN/results/test_im_prediction.h5 RUN/results/test_im_mask.h5 --as tiff
-  export.py RUN/results/*.h5 --as precomputed --out for_neuroglancer
-  export.py sample_A.hdf:/volumes/labels/clefts --as ome-zarr
+  {prog} RUN/results/test_im_prediction.h5 RUN/results/test_im_mask.h5 --as tiff
+  {prog} RUN/results/*.h5 --as precomputed --out for_neuroglancer
+  {prog} sample_A.hdf:/volumes/labels/clefts --as ome-zarr
 """
 
 
-def export(argv: Sequence[str] | None = None) -> int:
+def export(argv: Sequence[str] | None = None, prog: str = "export.py") -> int:
     """Export every file, and return the exit status: 2 when one of them could not be exported."""
-    args = _parse(argv)
+    args = _parse(argv, prog)
     spacing: Spacing | None = tuple(args.resolution) if args.resolution else None
     is_label = None if args.kind is None else args.kind == "label"
     role: Role = "label" if is_label else "image"
@@ -51,6 +51,8 @@ def export(argv: Sequence[str] | None = None) -> int:
                 else "probabilities"
             )
             what += "" if written.scale is None else f" times {written.scale:g}"
+            if written.may_be_ids and is_label is None:
+                what += " (if these are ids, give --kind label)"
             say(f"{target}: {what}, {written.dtype}, {source.shape} voxels of {written.spacing_nm} nm")
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -69,9 +71,9 @@ def _targets(args: argparse.Namespace) -> list[Path]:
     return targets
 
 
-def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+def _parse(argv: Sequence[str] | None, prog: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="export.py", epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog=prog, epilog=EPILOG.format(prog=prog), formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Write predictions, masks and ids as other programs read them.",
     )  # fmt: skip
     parser.add_argument("files", nargs="+", metavar="FILE", help="any volume that this package reads")

@@ -30,8 +30,8 @@ from connectomics.screen.console import quiet_libraries, say
 from connectomics.screen.durations import describe_seconds
 from connectomics.training.devices import begin_on
 from connectomics.training.module import SegmentationModule
-from connectomics.volumes.labelled import LabelledSource, open_labelled
-from connectomics.volumes.read import split_location
+from connectomics.volumes.labelled import LabelledSource, absolute_location, open_labelled
+from connectomics.volumes.read import name_of
 
 TRIED_STEPS = 3
 """Training steps that are timed, after one that is not."""
@@ -138,15 +138,12 @@ def _open(wish: Wish) -> tuple[list[LabelledSource], list[LabelledSource]]:
 
 
 def _title(wish: Wish) -> str:
-    return split_location(wish.images[0])[0].stem.removeprefix("im_")
+    return name_of(wish.images[0]).removeprefix("im_")
 
 
 def _name_files(wish: Wish) -> Named:
-    def absolute(location: str) -> str:
-        path, dataset = split_location(location)
-        return str(path.resolve()) + ("" if dataset is None else f":{dataset}")
-
-    images, labels, masks = (tuple(map(absolute, paths)) for paths in (wish.images, wish.labels, wish.masks))
+    paths = wish.images, wish.labels, wish.masks
+    images, labels, masks = (tuple(absolute_location(path) for path in kind) for kind in paths)
     return Named(images, labels, masks, wish.resolution)
 
 

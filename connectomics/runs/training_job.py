@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from connectomics.config import Config, as_plain, dump_config
+from connectomics.config import STAGES, Config, as_plain, dump_stages
 from connectomics.config.data import VolumesConfig
 from connectomics.data.datamodule import VolumesDataModule
 from connectomics.data.learning_sources import LearningSources
@@ -20,6 +21,7 @@ from connectomics.training.cluster import require_processes
 from connectomics.training.devices import choose_devices, require_precision
 from connectomics.training.learning import Learning
 from connectomics.training.resuming import require_resumable
+from connectomics.volumes.labelled import absolute_location
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,7 +64,11 @@ class TrainingJob:
 
 
 def build_training_job(
-    config: Config, sources: LearningSources, checkpoint: Path | None = None, trial: int = 0
+    config: Config,
+    sources: LearningSources,
+    checkpoint: Path | None = None,
+    trial: int = 0,
+    modes: Mapping[str, Config] | None = None,
 ) -> TrainingJob:
     """Assemble the job of train mode.
 
@@ -71,6 +77,7 @@ def build_training_job(
         sources: The volumes, opened.
         checkpoint: Checkpoint to go on from; None begins anew.
         trial: How many batches of training and validation to try, writing nothing; 0 is a real training.
+        modes: The settings of every mode, for the file in the folder of the run; None writes those of training alone.
 
     Raises:
         UserError: If something that the settings name cannot be used.
@@ -90,7 +97,7 @@ def build_training_job(
         checkpoint=checkpoint,
         resumed_step=None if checkpoint is None else _resumed_step(config, checkpoint, sources),
         trial=trial,
-        written=dump_config(config),
+        written=dump_stages({mode: _from_everywhere(one) for mode, one in (modes or _alike(config)).items()}),
     )
 
 
@@ -118,6 +125,27 @@ def build_data(config: Config, sources: LearningSources) -> VolumesDataModule:
     optimization = config.optimization
     batches = optimization.n_steps_per_epoch * optimization.accumulate_grad_batches
     return VolumesDataModule(sources, config.data, batches, config.system)
+
+
+def _alike(config: Config) -> dict[str, Config]:
+    return dict.fromkeys(STAGES, config)
+
+
+def _from_everywhere(config: Config) -> Config:
+    """Return settings whose paths hold wherever the program is started."""
+    data = config.data
+    train, val, test = (_absolute(section) for section in (data.train, data.val, data.test))
+    place = None if config.save_path is None else str(Path(config.save_path).absolute())
+    return replace(config, save_path=place, data=replace(data, train=train, val=val, test=test))
+
+
+def _absolute(section: VolumesConfig) -> VolumesConfig:
+    return replace(
+        section,
+        image=[absolute_location(location) for location in section.image],
+        label=[absolute_location(location) for location in section.label],
+        mask=[absolute_location(location) for location in section.mask],
+    )
 
 
 def _resumed_step(config: Config, checkpoint: Path, sources: LearningSources) -> int:

@@ -11,7 +11,8 @@ from connectomics.volumes.source import Role
 TO_GREY = "convert it to grey values, such as 8-bit in Fiji"
 
 TO_IDS = (
-    "a label holds numbers: save it as grey values of 8 or 16 bit, each its id, and not in the colours it is shown in"
+    "a label holds numbers: save it as grey values of 8 or 16 bit, each its id, and not in the colours it is shown in "
+    "(docs/formats.md has the way from VAST)"
 )
 
 

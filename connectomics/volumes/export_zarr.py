@@ -11,6 +11,7 @@ import zarr
 from connectomics.geometry import ZYX, Box
 from connectomics.volumes.exported import ExportedVolume
 from connectomics.volumes.pyramid import CHUNK, level_shapes, level_shift, write_levels
+from connectomics.volumes.write import WHOLE
 
 VERSION = "0.5"
 
@@ -26,7 +27,7 @@ def write_ome_zarr(path: Path, volume: ExportedVolume) -> None:
     arrays = [
         group.create_array(
             str(level), shape=(*before, *shape), dtype=volume.dtype, dimension_names=axes,
-            chunks=(*before, *(min(c, n) for c, n in zip(CHUNK, shape, strict=True))),
+            **WHOLE, chunks=(*before, *(min(c, n) for c, n in zip(CHUNK, shape, strict=True))),
         )
         for level, shape in enumerate(shapes)
     ]  # fmt: skip

@@ -31,6 +31,12 @@ class ExportedVolume:
     scale: float | None
     """What a probability of 1 is stored as, where they are whole numbers."""
 
+    @property
+    def may_be_ids(self) -> bool:
+        """Whether nothing but the type of the voxels says that they are no ids."""
+        info = self.source.info
+        return not self.is_label and info.channels == 1 and info.dtype.kind != "f" and "scale" not in info.attributes
+
     def read(self, box: Box) -> npt.NDArray:
         """Return the voxels of a box, (C, Z, Y, X), in the type that is written."""
         return _numbers(self.source, box, self.is_label).astype(self.dtype, copy=False)

@@ -44,6 +44,13 @@ class LabelledSource:
     """What was guessed when the files were opened, one line for each guess."""
 
 
+def absolute_location(location: str) -> str:
+    """Return the location of a volume so that it holds wherever the program is started."""
+    optional = OPTIONAL if location.startswith(OPTIONAL) else ""
+    path, dataset = split_location(location.removeprefix(OPTIONAL))
+    return f"{optional}{path.absolute()}" + ("" if dataset is None else f":{dataset}")
+
+
 def measure_image(volume: LabelledSource, transform: ImageTransformConfig) -> IntensityRange:
     """Find the grey values of a volume that become 0 and 1: one pair of numbers, the same in every mode.
 

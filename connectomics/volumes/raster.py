@@ -60,6 +60,9 @@ def read_raster(path: Path, role: Role) -> npt.NDArray:
     Raises:
         VolumeError: If it is damaged, in colour, or transparent.
     """
+    if path.suffix.lower() == ".png":
+        with _opened(path) as image:
+            image.verify()  # the check sums, which are not looked at where pixels are decoded
     with _opened(path) as image:
         bits, mode = _bits(image), image.mode
         if bits == 16 and mode in COLOURS:  # of which Pillow keeps 8

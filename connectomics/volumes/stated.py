@@ -7,7 +7,8 @@ Voxel size and offset come from the first of these that states them:
 2. Attributes of the dataset itself: `resolution`, `voxel_size`, `element_size_um`, in this order, and `offset`.
 3. The same attributes of the groups around it, the nearest first.
 4. In TIFF without OME: ImageJ's `spacing`, XResolution and YResolution, where its `unit` is a length. The resolution of
-   any other TIFF is meant for printers and is not believed.
+   any other TIFF is meant for printers and is not believed. In NIfTI, pixdim in its unit, and the origin where no axis
+   is turned; in MRC, the cell, in angstrom. What programs write by default (1 mm, 1 angstrom) is not believed.
 5. The settings (`resolution`, `--resolution`). Where a file has spoken, they must say the same.
 
 Lengths are nanometres, unless `units` or `unit` beside them or around them says otherwise (`element_size_um` is always

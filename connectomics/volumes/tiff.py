@@ -19,7 +19,15 @@ from connectomics.volumes.colour import as_grey
 from connectomics.volumes.damage import require_regular, told_as_damage
 from connectomics.volumes.dataset import describe
 from connectomics.volumes.source import Role, VolumeSource
-from connectomics.volumes.tiff_pages import find_end, has_colours, name_of_code, open_tiff, stated_pages, tell_numbers
+from connectomics.volumes.tiff_pages import (
+    find_end,
+    has_colours,
+    name_of_code,
+    open_tiff,
+    require_held,
+    stated_pages,
+    tell_numbers,
+)
 from connectomics.volumes.tiff_words import read_carried, read_words
 
 UNNAMED = "iqr"
@@ -129,6 +137,10 @@ def _how_many(wanted: int | None, there: int) -> str:
     return "at least 1 is" if wanted is None or wanted <= there else f"{wanted - there} are"
 
 
+def _pages_of(series: tifffile.TiffPageSeries) -> list[tifffile.TiffPage | tifffile.TiffFrame]:
+    return [page for page in series.pages if page is not None]
+
+
 def _try_pixel(series: tifffile.TiffPageSeries, path: Path) -> None:
     """Make sure, before a voxel is asked for, that the file is as long as its pages say and can be decompressed."""
     size = path.stat().st_size
@@ -137,13 +149,15 @@ def _try_pixel(series: tifffile.TiffPageSeries, path: Path) -> None:
             f"{path} is cut off: its voxels need {series.dataoffset + series.nbytes} bytes, it has {size}"
         )
     beyond = 0
-    pages = () if series.dataoffset is not None else (page for page in series.pages if page is not None)
-    for page in pages:
+    for page in () if series.dataoffset is not None else _pages_of(series):
         last = max((a + n for a, n in zip(page.dataoffsets, page.databytecounts, strict=True)), default=0)
         beyond += last > size or not page.dataoffsets
     if beyond:
         raise VolumeError(f"{path} is cut off: the voxels of {beyond} of its {len(series.pages)} pages are missing")
     keyframe = series.keyframe
+    packed = max((sum(page.databytecounts) for page in _pages_of(series)), default=0)
+    if series.dataoffset is None:
+        require_held(keyframe, packed, path)
     if series.dataoffset is None and keyframe.compression != tifffile.COMPRESSION.NONE:
         with told_as_damage(f"{path} is compressed ({name_of_code(keyframe.compression)}) and cannot be read"):
             next(iter(keyframe.segments()))

@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 import tifffile
 
+from connectomics.errors import VolumeError
 from connectomics.volumes.damage import require_regular, told_as_damage
 
 NO_BRIGHTNESS = {
@@ -20,6 +21,12 @@ NO_BRIGHTNESS = {
     "MINISWHITE": "0 is white in it; its numbers are taken as they are, so that it looks inverted",
 }
 """How an image whose numbers are not brightness is described."""
+
+MOST_SHRUNK = 40_000
+"""How many bytes of pixels a byte of a compressed page holds at most; Zstandard writes 128 KiB of one value in four."""
+
+BITS_OF_A_BYTE = 8
+"""The same of a page that is not compressed: pixels of one bit become bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +101,22 @@ def open_tiff(path: Path) -> Iterator[tifffile.TiffFile]:
         file = tifffile.TiffFile(path, _multifile=False)
     with file:
         yield file
+
+
+def require_held(page: tifffile.TiffPage, packed: int, path: Path) -> None:
+    """Refuse a page whose header states more pixels than its bytes can hold, before memory is taken for them.
+
+    Args:
+        page: The page.
+        packed: How many bytes of the file its pixels take.
+        path: The file, for the message.
+
+    Raises:
+        VolumeError: If it does.
+    """
+    most = BITS_OF_A_BYTE if page.compression == tifffile.COMPRESSION.NONE else MOST_SHRUNK
+    if page.nbytes > most * packed:
+        raise VolumeError(f"{path} is damaged: it states {page.shape} pixels, more than {packed} bytes can hold")
 
 
 def tell_numbers(page: tifffile.TiffPage) -> str:

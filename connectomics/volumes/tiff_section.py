@@ -13,7 +13,7 @@ from connectomics.volumes.colour import as_grey
 from connectomics.volumes.damage import told_as_damage
 from connectomics.volumes.look import Look
 from connectomics.volumes.source import Role
-from connectomics.volumes.tiff_pages import has_colours, open_tiff, tell_numbers
+from connectomics.volumes.tiff_pages import has_colours, open_tiff, require_held, tell_numbers
 
 
 def look_at_tiff(path: Path, role: Role) -> Look:
@@ -56,6 +56,7 @@ def _only_page(file: tifffile.TiffFile, path: Path) -> tifffile.TiffPage:
     if len(file.pages) > 1 or page.axes not in ("YX", "YXS", "SYX"):
         raise VolumeError(f"{path} has {len(file.pages)} pages, axes {page.axes}, shape {page.shape}; in a folder "
                           "each file is one section")  # fmt: skip
+    require_held(page, sum(page.databytecounts), path)
     if "S" in page.axes and not has_colours(page):
         raise VolumeError(
             f"{path} has {page.samplesperpixel} numbers in each pixel, which are no colours; save one of them"

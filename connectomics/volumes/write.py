@@ -17,6 +17,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 import zarr
+from zarr.codecs import ZstdCodec
 
 from connectomics.errors import VolumeError
 from connectomics.files import write_whole
@@ -25,6 +26,9 @@ from connectomics.volumes.chunks import CHUNK, LEVEL, chunk_shape, cut_chunks, d
 
 THREADS = min(16, os.cpu_count() or 1)
 """Number of threads that compress chunks."""
+
+WHOLE: Mapping[str, Any] = {"compressors": ZstdCodec(checksum=True), "config": {"write_empty_chunks": True}}
+"""How a Zarr array is created: so that a turned bit is noticed when it is read, and a chunk that is not there."""
 
 
 class Store(ABC):
@@ -70,7 +74,7 @@ class ZarrStore(Store):
 
     def __init__(self, path: Path, shape: tuple[int, ...], dtype: np.dtype, attributes: Mapping[str, Any]) -> None:
         group = zarr.open_group(str(path), mode="w", zarr_format=3)
-        self._array = group.create_array("main", shape=shape, dtype=dtype, chunks=chunk_shape(shape))
+        self._array = group.create_array("main", shape=shape, dtype=dtype, chunks=chunk_shape(shape), **WHOLE)
         self._array.attrs.update({name: _as_json(value) for name, value in attributes.items()})
 
     def write_layer(self, start: ZYX, layer: npt.NDArray) -> None:

@@ -23,16 +23,32 @@ from connectomics.volumes.multiscale import Level, place_level, read_levels
 from connectomics.volumes.source import Layout, Role, VolumeSource
 from connectomics.volumes.stated import Node, Stated, axis_letters, read_stated
 from connectomics.volumes.storage import missing_chunks
+from connectomics.volumes.unpacked_size import STATED_SIZES
 
 MOST_CHUNKS = 20_000
 """How many chunks of an array may be counted when it is opened."""
+
+NOTES = ("zarr.json", ".zgroup", ".zarray", ".zattrs", ".zmetadata")
+"""Files of a store that are no chunks."""
+
+SIZED_BY = 32
+"""How many bytes of a chunk, from its beginning, hold the size that it states."""
+
+SLACK = 2**16
+"""How many bytes a chunk may state beyond twice its size; codecs round it up."""
 
 MOST_NODES = 2000
 """How many nodes of a store are visited in search of its arrays."""
 
 
 class RegularFiles(LocalStore):
-    """A store on the disk in which nothing but regular files is opened: a named pipe would wait forever."""
+    """A store on the disk in which nothing but regular files is opened: a named pipe would wait forever.
+
+    Chunks of the array that is read are looked at before they are unpacked: a damaged one may ask for any memory.
+    """
+
+    expected: tuple[str, int] | None = None
+    """The codec of the array's chunks, and their size when unpacked, in bytes; None where they are not looked at."""
 
     async def get(self, key: str, *args: Any, **kwargs: Any) -> Any:
         """Return what is stored under a key.
@@ -47,7 +63,13 @@ class RegularFiles(LocalStore):
             return await super().get(key, *args, **kwargs)
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
             raise VolumeError(f"{path} is no regular file; nothing else is opened")
-        return await super().get(key, *args, **kwargs)
+        content = await super().get(key, *args, **kwargs)
+        if content is not None and self.expected is not None and path.name not in NOTES:
+            codec, size = self.expected
+            stated = STATED_SIZES[codec](content[:SIZED_BY].to_bytes())
+            if stated > 2 * size + SLACK:
+                raise VolumeError(f"{path} is damaged: it states {stated} bytes, a chunk has {size}")
+        return content
 
 
 @final
@@ -67,6 +89,8 @@ class ZarrSource(VolumeSource):
             if not isinstance(array, zarr.Array):
                 raise VolumeError(f"{path}: {name} is no array")
             self._array = array
+            if isinstance(array.store, RegularFiles):
+                array.store.expected = _expected_chunk(array)
             self._describe(path, name, node if isinstance(node, zarr.Group) else None, guess)
 
     def _describe(self, path: Path, name: str, root: zarr.Group | None, guess: str) -> None:
@@ -87,6 +111,14 @@ class ZarrSource(VolumeSource):
 
     def _read(self, box: Box) -> npt.NDArray:
         return self._axes.arrange(np.asarray(self._array[self._axes.index(box)]))
+
+
+def _expected_chunk(array: zarr.Array) -> tuple[str, int] | None:
+    """Return the codec and the size of the chunks of an array, where one codec alone makes them what they are."""
+    codecs = [type(codec).__name__ for codec in array.compressors]
+    if len(codecs) != 1 or codecs[0] not in STATED_SIZES or array.filters or array.shards:
+        return None
+    return codecs[0], prod(array.chunks) * np.dtype(array.dtype).itemsize
 
 
 def _choose(path: Path, root: zarr.Group, wanted: str | None, role: Role) -> tuple[str, str]:

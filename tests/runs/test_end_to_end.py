@@ -10,7 +10,7 @@ import pytest
 import torch
 import yaml
 
-from connectomics.config import load_config
+from connectomics.config import load_config, load_configs
 from connectomics.decoding import DECODERS
 from connectomics.runs.cli import main
 from connectomics.volumes.read import read_volume
@@ -249,7 +249,8 @@ def test_a_decoder_that_needs_the_whole_volume_finds_what_one_that_goes_by_secti
 def test_a_checkpoint_holds_plain_values_only(small: Path) -> None:
     run = trained(small)
     checkpoint = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
-    assert checkpoint["settings"] == yaml.safe_load((run / "config.yaml").read_text())
+    written = yaml.safe_load((run / "config.yaml").read_text())
+    assert checkpoint["settings"] == {key: value for key, value in written.items() if key not in ("tune", "test")}
     assert checkpoint["global_step"] == 6
 
 
@@ -267,3 +268,20 @@ def _interrupt_after(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
             signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(WeightAverage, "on_train_batch_end", and_interrupt)
+
+
+def test_the_settings_in_the_run_hold_in_every_mode_and_from_everywhere(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(small.parent)
+    text = small.read_text(encoding="utf-8").replace(f"{small.parent}/", "")
+    Path("relative.yaml").write_text(text.replace("save_path: runs", "save_path: near"), encoding="utf-8")
+    assert main(["--config", "relative.yaml", "inference.window.overlap=0.25", "optimization.max_steps=2"]) == 0
+    (run,) = (small.parent / "near").iterdir()
+    monkeypatch.chdir(tmp_path)
+    kept = load_configs(run / "config.yaml")
+    assert kept["test"].data.test.image == [str(small.parent / "im_test.h5")]
+    assert {config.inference.window.overlap for config in kept.values()} == {0.25}
+    assert kept["train"].save_path == str(small.parent / "near")
+    assert main(["--config", str(run / "config.yaml"), "--mode", "test", "--checkpoint", str(run)]) == 0
+    assert (run / "results" / "metrics.json").exists()

@@ -1,6 +1,8 @@
 """`scripts/export.py`, from the command line."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -61,10 +63,20 @@ def test_nothing_is_written_where_something_is_in_the_way_of_any(
     assert "two files would both be exported to" in capsys.readouterr().err
 
 
+def test_exporting_loads_neither_torch_nor_libraries_of_other_formats() -> None:
+    unwanted = "{'torch', 'nibabel', 'mrcfile'} & set(sys.modules)"
+    code = f"import sys, connectomics.runs.export_files; sys.exit(str({unwanted}) if {unwanted} else 0)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 def test_what_cannot_be_exported_is_one_line(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     np.save(results / "a.npy", TRUTH.astype(np.uint8))
     assert export([str(results / "a.npy"), "--as", "tiff"]) == 2
     assert "does not state its voxel size; give --resolution" in capsys.readouterr().err
+    assert export([str(results / "syn.h5"), "--as", "tiff"]) == 0
+    assert (
+        "syn.tif: grey values or probabilities (if these are ids, give --kind label), uint16" in capsys.readouterr().out
+    )
     assert export([str(results / "a.npy"), "--as", "tiff", "--resolution", "40", "4", "4", "--kind", "label"]) == 0
     assert "ids, uint8" in capsys.readouterr().out
     assert export([str(results / "none.h5"), "--as", "tiff"]) == 2

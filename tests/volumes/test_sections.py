@@ -207,6 +207,24 @@ def test_a_pipe_among_the_sections_is_refused(tmp_path: Path) -> None:
     refused(tmp_path / "stack" / "*.png", "is a named pipe")
 
 
+def test_a_turned_bit_in_a_png_is_noticed_or_without_effect(tmp_path: Path) -> None:
+    voxels = U8.astype(np.uint16) * 257
+    Image.fromarray(voxels[0]).save(tmp_path / "s.png")
+    whole = (tmp_path / "s.png").read_bytes()
+    unnoticed = 0
+    for bit in range(8 * len(whole)):
+        content = bytearray(whole)
+        content[bit // 8] ^= 1 << bit % 8
+        (tmp_path / "s.png").write_bytes(content)
+        try:
+            found = open_volume(str(tmp_path / "s.png")).read_all()
+        except VolumeError:
+            continue
+        np.testing.assert_array_equal(found[0], voxels[:1])
+        unnoticed += 1
+    assert unnoticed == 64  # length and check sum of the mark at the end, which holds nothing
+
+
 def test_a_header_that_states_more_pixels_than_the_file_can_hold_is_damaged(tmp_path: Path) -> None:
     Image.fromarray(U8[0]).save(tmp_path / "s.bmp")
     content = bytearray((tmp_path / "s.bmp").read_bytes())

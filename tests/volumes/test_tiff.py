@@ -227,3 +227,22 @@ def test_pages_are_read_by_threads_and_by_workers(tmp_path: Path) -> None:
         for box, read in zip(boxes, pool.map(source.read, boxes), strict=True):
             np.testing.assert_array_equal(read[0, 0], U8[box.start[0] % 5])
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(source)).read_all(), source.read_all())
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_a_page_that_states_more_than_it_can_hold_is_refused_before_memory_is_taken(
+    tmp_path: Path, compression: str | None
+) -> None:
+    (tmp_path / "s").mkdir()
+    for path, voxels in (
+        (tmp_path / "a.tif", U8),
+        (tmp_path / "s" / "1.tif", U8[0]),
+        (tmp_path / "s" / "2.tif", U8[0]),
+    ):
+        tifffile.imwrite(path, voxels, compression=compression, metadata=None)
+        with tifffile.TiffFile(path, mode="r+") as file:
+            for page in file.pages:
+                page.tags["ImageLength"].overwrite(2**31 + 6)
+    for path in (tmp_path / "a.tif", tmp_path / "s"):
+        with pytest.raises(VolumeError, match=r"damaged|cut off"):
+            open_volume(str(path))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+from contextlib import suppress
 from pathlib import Path
 
 import h5py
@@ -11,7 +12,7 @@ import pytest
 import zarr
 
 from connectomics.errors import VolumeError
-from connectomics.volumes.read import read_volume
+from connectomics.volumes.read import open_volume, read_volume
 from connectomics.volumes.sections import cut_plane
 from connectomics.volumes.write import VolumeWriter, write_volume
 
@@ -141,3 +142,22 @@ def test_a_full_disk_is_one_clear_line_and_no_file(tmp_path: Path, kilobytes) ->
     assert done.stdout.count("\n") == 1
     assert (done.returncode, done.stderr) == (0, "")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".zarr"])
+def test_an_empty_volume_is_there_all_the_same(tmp_path: Path, suffix: str) -> None:
+    write_volume(tmp_path / f"v{suffix}", np.zeros((4, 300, 50), np.uint8), {})
+    assert open_volume(str(tmp_path / f"v{suffix}")).info.notes == ()
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".zarr"])
+def test_a_turned_bit_in_the_voxels_is_noticed(tmp_path: Path, suffix: str) -> None:
+    voxels = np.random.default_rng(0).integers(0, 9, (4, 40, 50), np.uint8)
+    write_volume(tmp_path / f"v{suffix}", voxels, {})
+    files = [tmp_path / "v.h5"] if suffix == ".h5" else list((tmp_path / "v.zarr" / "main" / "c").rglob("0"))
+    file = max((file for file in files if file.is_file()), key=lambda file: file.stat().st_size)
+    whole = file.read_bytes()
+    for byte in range(len(whole) - 1500, len(whole), 97) if suffix == ".h5" else range(0, len(whole), 97):
+        file.write_bytes(whole[:byte] + bytes([whole[byte] ^ 4]) + whole[byte + 1 :])
+        with suppress(VolumeError):
+            np.testing.assert_array_equal(open_volume(str(tmp_path / f"v{suffix}")).read_all()[0], voxels)

@@ -4,12 +4,14 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numcodecs
 import numpy as np
 import pytest
 import zarr
 
 from connectomics.errors import VolumeError
 from connectomics.volumes.read import open_volume
+from connectomics.volumes.unpacked_size import STATED_SIZES
 from tests.volumes.foreign import NM, U8, holds
 
 TWO = np.stack([U8, U8 + 1])
@@ -169,3 +171,39 @@ def test_a_pipe_inside_a_store_is_not_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "v.zarr" / "zarr.json")
     with pytest.raises(VolumeError, match="no regular file"):
         open_volume(str(tmp_path / "v.zarr"))
+
+
+@pytest.mark.parametrize("codec", ["blosc", "zstd"])
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_a_chunk_that_states_more_than_it_can_hold_is_refused_before_memory_is_taken(
+    tmp_path: Path, codec: str, zarr_format: int
+) -> None:
+    three = {"blosc": zarr.codecs.BloscCodec(), "zstd": zarr.codecs.ZstdCodec()}
+    two = {"blosc": numcodecs.Blosc(), "zstd": numcodecs.Zstd()}
+    array = zarr.create_array(
+        str(tmp_path / "a.zarr"), shape=(4, 40, 50), dtype="u2", chunks=(4, 40, 50), zarr_format=zarr_format,
+        compressors=(three if zarr_format == 3 else two)[codec],
+    )  # fmt: skip
+    array[:] = np.arange(8000).reshape(4, 40, 50)
+    chunk = tmp_path / "a.zarr" / ("c/0/0/0" if zarr_format == 3 else "0.0.0")
+    content = bytearray(chunk.read_bytes())
+    open_volume(str(tmp_path / "a.zarr")).read_all()
+    if codec == "blosc":
+        content[4:8] = (3 * 2**30).to_bytes(4, "little")
+    else:  # eight bytes of size in place of two
+        content[4:7] = bytes([content[4] | 0xC0]) + (3 * 2**30).to_bytes(8, "little")
+    chunk.write_bytes(content)
+    with pytest.raises(VolumeError, match="is damaged: it states 3221225472 bytes, a chunk has 16000"):
+        open_volume(str(tmp_path / "a.zarr")).read_all()
+
+
+def test_the_sizes_that_chunks_state_are_those_that_the_codecs_unpack() -> None:
+    for size in (1, 200, 256, 257, 65_791, 65_792, 100_000):
+        content = bytes(range(256)) * (size // 256 + 1)
+        for codec in (numcodecs.Zstd(), numcodecs.Zstd(checksum=True), numcodecs.Blosc(), numcodecs.Blosc("zstd")):
+            packed = codec.encode(content[:size])
+            stated = STATED_SIZES[type(codec).__name__](bytes(packed))
+            assert size <= stated <= 2 * size + 2**16
+            assert stated == size or type(codec) is numcodecs.Blosc
+    for size_of in STATED_SIZES.values():
+        assert size_of(b"") == size_of(b"\0" * 3) == 0

@@ -23,7 +23,7 @@ from connectomics.geometry import Box, Connectivity, Spacing
 from connectomics.inference.saved import SAVED_TYPES
 from connectomics.screen.console import say
 from connectomics.volumes.attributes import read_attributes
-from connectomics.volumes.read import open_volume, split_location
+from connectomics.volumes.read import is_there, open_volume, split_location
 from connectomics.volumes.source import VolumeSource
 
 CONNECTIVITY: Connectivity = 26
@@ -174,7 +174,7 @@ def _image_of(path: Path, prepared: Path | None) -> str:
         raise VolumeError(f"{path} does not say which image it was made from; give a prediction that test mode wrote")
     file, dataset = split_location(str(stated))
     moved = file if prepared is None else prepared / file.name
-    if not moved.exists():
+    if not is_there(str(moved)):
         raise VolumeError(f"{path} was made from {moved}, which does not exist; --prepared DIR says where it lies")
     return str(moved) if dataset is None else f"{moved}:{dataset}"
 

@@ -16,7 +16,7 @@ from connectomics.geometry import ZYX, Box, Spacing
 from connectomics.inference.saved import SAVED_TYPES
 from connectomics.volumes.attributes import read_attributes
 from connectomics.volumes.labels import split_clefts
-from connectomics.volumes.read import open_volume, split_location
+from connectomics.volumes.read import is_there, open_volume
 from connectomics.volumes.source import VolumeSource
 from connectomics.volumes.write import WRITERS
 
@@ -120,9 +120,8 @@ def _found(location: str, results: Path) -> str:
 
     Results of earlier versions name files as the user did, from the folder in which the test began.
     """
-    path, _ = split_location(location)
-    around = (folder / location for folder in results.resolve().parents if (folder / path).exists())
-    return location if path.exists() else str(next(around, location))
+    around = (str(folder / location) for folder in results.resolve().parents)
+    return location if is_there(location) else next(filter(is_there, around), location)
 
 
 def _id_layers(kind: Kind, ids: VolumeSource, spacing: Spacing, parts: str, name: str) -> list[Layer]:
