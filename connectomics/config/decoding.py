@@ -10,8 +10,8 @@ class TuningConfig:
     thresholds: tuple[float, float, float] = (0.01, 0.99, 0.01)
     """First threshold, last threshold and step."""
     min_sizes: list[int] | None = None
-    """Values of `decoding.min_size` that are tried with every threshold, in voxels. null takes 0, and a quarter and a
-    half of the size that 95 % of the annotated objects reach."""
+    """Values of `decoding.min_size` that are tried with every threshold, in voxels. null takes 0, and a fortieth and a
+    tenth of the median size of the annotated objects."""
     metric: str = "cremi_distance"
     """Name in `metrics.METRICS` of the score that decides, as a mean over the volumes. `docs/results.md` argues for the
     default, and says when `synapse_detection`, by its one-to-one F1, is the better choice."""

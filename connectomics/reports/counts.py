@@ -39,7 +39,7 @@ def speck_sentence(counts: Counts, noun: str) -> str:
         return ""
     return (
         f"{counts['specks']:,} of {counts['predicted']:,} predicted {noun} are below {counts['speck_voxels']:,} "
-        "voxels, half of what 95 % of the annotated ones reach"
+        "voxels, a tenth of the annotated ones' median"
     )
 
 
