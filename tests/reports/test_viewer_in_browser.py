@@ -240,6 +240,23 @@ def test_more_objects_than_the_list_holds_are_turned_over_and_found_by_a_click(s
     assert browser.evaluate("document.querySelector('#objects [aria-current]').dataset.id") == "1"
 
 
+def test_views_from_the_side_show_each_object_in_its_own_colour(screen: Screen, tmp_path: Path) -> None:
+    ids = np.zeros((6, 60, 80), np.uint8)
+    ids[1:5, 20:40, 20:60] = 1
+    judged = judge(LabelPair(ids, np.roll(ids, 3, axis=1), SPACING), MatchRule())  # found, and its annotation over it
+    volume = ReportedVolume("one", ArraySource.of(100 + ids, SPACING), IntensityRange(0, 255), judged)
+    path = tmp_path / "report.html"
+    write_report(path, ReportHead("one", {}, 0.5), None, [volume], [volume.image.shape])
+    browser = screen.open(path)
+    browser.click("#show-sides")
+    browser.wait_for("document.getElementById('sides-read').hidden && document.getElementById('xz').width > 1")
+    for view in ("xz", "yz"):
+        shot = np.frombuffer(browser.page.locator(f"#{view}").screenshot(), np.uint8)
+        blue, _, red = np.moveaxis(cv2.imdecode(shot, cv2.IMREAD_COLOR).astype(int), -1, 0)
+        assert (blue - red > 60).mean() > 0.05  # the light blue of found ones
+        assert (red - blue > 20).sum() == 0
+
+
 @pytest.mark.parametrize("size", [DESKTOP, WIDE])
 def test_stage_and_slider_are_seen_without_scrolling(screen: Screen, page: Path, size: tuple[int, int]) -> None:
     browser = screen.open(page, size=size)
