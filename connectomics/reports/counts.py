@@ -33,6 +33,16 @@ def outcome_phrases(counts: Counts) -> list[tuple[str, str]]:
     return [(str(outcome), f"{STYLES[outcome].title} {counts[outcome.key]:,}") for outcome in Outcome]
 
 
+def speck_sentence(counts: Counts, noun: str) -> str:
+    """Say how many of the predicted objects are far smaller than annotated ones; "" if none is."""
+    if not counts["specks"]:
+        return ""
+    return (
+        f"{counts['specks']:,} of {counts['predicted']:,} predicted {noun} are below {counts['speck_voxels']:,} "
+        "voxels, half of what 95 % of the annotated ones reach"
+    )
+
+
 def score_sentence(counts: Counts) -> str:
     """Say precision, recall and F1 of detection."""
     named = (("F1", "f1"), ("precision", "precision"), ("recall", "recall"), ("one-to-one F1", "one_to_one_f1"))
@@ -61,6 +71,8 @@ class Headline:
     rest: str
     outcomes: tuple[Chip, ...]
     """What became of them; empty without a label."""
+    specks: str = ""
+    """How many of the predicted ones are far smaller than annotated ones; "" if none is."""
 
 
 def headline(volume: Mapping[str, Any], noun: str) -> Headline:
@@ -78,4 +90,4 @@ def headline(volume: Mapping[str, Any], noun: str) -> Headline:
     if volume["turned"]:
         text = f"of the found ones, {volume['turned']:,} the wrong way round"
         chips.append(Chip("turned", text, STYLES["turned"].meaning))
-    return Headline(volume["name"], first, f"; {rest}", tuple(chips))
+    return Headline(volume["name"], first, f"; {rest}", tuple(chips), speck_sentence(counts, noun))

@@ -78,7 +78,8 @@ class Tested:
 def _test_volume(job: Job, volume: LabelledSource, keeper: Keeper, draft: PageDraft | None) -> Tested:
     """Predict, decode, score and show one volume; the others still get their scores where its label cannot be used."""
     mark = mark_of(job, volume)
-    mask_from = digest(mark, job.decoding.name, job.decoding.threshold, job.decoding.min_size, job.decoding.dilation)
+    decoding = job.decoding_of(volume)
+    mask_from = digest(mark, decoding.name, decoding.threshold, decoding.min_size, decoding.dilation)
     truth = [state_of_files(source) for source in (volume.label, volume.mask) if source is not None]
     scores_from = digest(mask_from, truth, list(job.metrics), repr(job.rule))
     if job.saving is not None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from scipy import ndimage
 
 from connectomics.errors import UserError
 from connectomics.runs.cli import main
@@ -112,6 +113,18 @@ def test_a_best_setting_that_finds_no_synapse_is_told(
     found = tuned(small, run, f"data.val.label=[{hidden}]", more)
     assert found["best"]["synapse_detection"] == 0
     assert "not one annotated object is found" in capsys.readouterr().out
+
+
+def test_the_minimum_sizes_come_from_the_annotation_and_that_is_said(
+    small: Path, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    label = read_volume(str(small.parent / "syn_val.h5"), "label").voxels[0]
+    ids, number = ndimage.label(label > 0, np.ones((3, 3, 3)))
+    usual = np.quantile(np.bincount(ids.ravel())[1:], 0.05)
+    expected = sorted({0, int(float(f"{usual / 4:.2g}")), int(float(f"{usual / 2:.2g}"))})
+    found = tuned(small, run, "decoding.tuning.min_sizes=null")
+    assert sorted({row["min_size"] for row in found["mean"]}) == expected
+    assert f"95 % of the {number} annotated objects have at least {usual:.0f} voxels" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("metric", ["synapse_detection", "synapse_f1"])
