@@ -46,7 +46,8 @@ def go_to(browser: Browser, one: dict) -> str:
 def edge_of(browser: Browser, outline: str) -> tuple[float, float]:
     """Return a place on an outline, in pixels of the window."""
     return browser.evaluate(
-        f"(() => {{ const path = document.querySelector({json.dumps(outline)}), p = path.getPointAtLength(0.4 * path.getTotalLength());"
+        f"(() => {{ const path = document.querySelector({json.dumps(outline)});"
+        "const p = path.getPointAtLength(0.4 * path.getTotalLength());"
         "const q = p.matrixTransform(path.getScreenCTM()); return [q.x, q.y]; })()"
     )
 
