@@ -1,22 +1,10 @@
-"""A browser for all tests of pages, and the pages; what needs a browser is imported where one is asked for."""
+"""The pages that several files of tests look at, and screens of some size to look at them."""
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-
-@pytest.fixture(scope="session")
-def program() -> Iterator[Any]:
-    """Return a browser; tests that want one are skipped where none is installed."""
-    from tests.browser import find_browser, started
-
-    path = find_browser()
-    if path is None:
-        pytest.skip("no Chromium or Chrome is installed; Debian: chromium")
-    with started(path) as browser:
-        yield browser
 
 
 @pytest.fixture(scope="session")
