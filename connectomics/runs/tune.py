@@ -127,7 +127,11 @@ def _tell(job: Job, means: Sequence[Row], best: Row, on: str) -> None:
             "choose by another score, decoding.tuning.metric"
         )
     say(f"all scores are in {job.run.sweep}, curves for a browser in {job.run.sweep_page}")
-    say(f"test with these settings: --mode test --checkpoint {job.stamp['checkpoint']} --tuned {job.run.tuned}")
+    config = job.run.config if job.run.config.exists() else "..."
+    say(
+        f"test with these settings: python scripts/main.py --config {config} --mode test "
+        f"--checkpoint {job.stamp['checkpoint']} --tuned {job.run.tuned}"
+    )
 
 
 def _written(value: float | None) -> str:
