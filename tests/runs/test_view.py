@@ -7,6 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from connectomics.reports.columns import Column
+from connectomics.reports.object_table import ANNOTATED_COLUMNS, CLEFT_COLUMNS, write_rows
+from connectomics.reports.side_table import SIDE_COLUMNS
 from connectomics.runs.view import view
 from connectomics.runs.viewing.shown_layers import Layer, LazyVoxels, find_layers, find_volumes
 from connectomics.runs.viewing.synapses import read_missed, read_synapses
@@ -164,3 +167,14 @@ def test_a_table_of_another_version_is_told(results: Path, capsys: pytest.Captur
     message = capsys.readouterr().err
     assert message.count("\n") == 1
     assert "test_im_A_synapses.csv" in message
+
+
+@pytest.mark.parametrize("columns", [CLEFT_COLUMNS, SIDE_COLUMNS, ANNOTATED_COLUMNS])
+def test_the_tables_that_a_test_writes_are_understood(results: Path, columns: tuple[Column, ...]) -> None:
+    values = {"whole": 3, "number": 0.5, "truth": True, "text": "missed"}
+    row = {column.name: values[column.kind] for column in columns}
+    write_rows(results / "test_im_A_annotated.csv", columns, [row])
+    (one,) = read_missed(results, "im_A")
+    assert (one.id, one.voxels) == (3, 3)
+    assert set(one.places_nm) == {(0.5, 0.5, 0.5)}
+    assert (one.score is None) == (columns == ANNOTATED_COLUMNS)
