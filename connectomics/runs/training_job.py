@@ -116,8 +116,8 @@ def _require_memory(config: Config) -> None:
     there = host_memory_gib()
     if needed > there:
         raise ConfigError(
-            f"data.dataloader.batch_size is {loader.batch_size}: one batch takes {needed:.3g} GiB, and this machine has "
-            f"{there:.3g}"
+            f"data.dataloader.batch_size is {loader.batch_size}: one batch takes {needed:.3g} GiB, and this machine "
+            f"has {there:.3g}"
         )
 
 
