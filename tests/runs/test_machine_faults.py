@@ -71,6 +71,11 @@ def test_a_checkpoint_that_finds_no_room_leaves_the_one_before(tmp_path: Path, m
     assert os.listdir(tmp_path) == ["last.ckpt"]
 
 
+def test_a_batch_larger_than_the_memory_is_refused_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--config", str(write_settings(tmp_path)), "data.dataloader.batch_size=100000000"]) == 2
+    assert "data.dataloader.batch_size is 100000000: one batch takes" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGBUS])
 def test_a_lost_worker_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], signum: signal.Signals

@@ -127,7 +127,7 @@ def test_files_that_a_result_names_are_found_from_any_folder(results: Path, monk
 CLEFTS = "id,voxels,centroid_z_nm,centroid_y_nm,centroid_x_nm,mean_probability,outcome\n"
 SIDES = (
     "id,voxels,pre_voxels,post_voxels,"
-    "pre_z_nm,pre_y_nm,pre_x_nm,post_z_nm,post_y_nm,post_x_nm,pre_probability,post_probability,outcome\n"
+    "pre_z_nm,pre_y_nm,pre_x_nm,post_z_nm,post_y_nm,post_x_nm,pre_probability,post_probability,outcome,right_way_round\n"
 )
 
 
@@ -152,11 +152,12 @@ def test_synapses_are_read_from_the_tables(results: Path) -> None:
 
 def test_a_synapse_with_two_sides_leads_from_pre_to_post(results: Path) -> None:
     (results / "test_im_A_synapses.csv").write_text(
-        SIDES + "1,9,4,5,40,8,8,80,12,16,0.5,0.7,found\n2,5,0,5,,,,80,12,16,,0.7,found\n"
+        SIDES + "1,9,4,5,40,8,8,80,12,16,0.5,0.7,found,false\n2,5,0,5,,,,80,12,16,,0.7,found,\n"
     )
     both, post = read_synapses(results, "im_A")
     assert both.places_nm == ((40, 8, 8), (80, 12, 16))
     assert both.score == pytest.approx(0.6)
+    assert (both.outcome, post.outcome) == ("wrong way round", "found")
     assert post.places_nm == ((80, 12, 16),)
     assert post.score == pytest.approx(0.7)
 
