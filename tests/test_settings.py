@@ -84,6 +84,8 @@ def test_every_setting_is_read_by_code(small: Path, read_settings: set[str]) -> 
     last = only_run(small.parent / "runs") / "checkpoints" / "last.ckpt"
     group = ["model.rsunet.norm=group", "model.rsunet.num_groups=2"]
     assert main(["--config", str(small), "--mode", "test", "--checkpoint", str(last), *group]) == 0
+    again = [*group, f"model.weights={{file: {last}, strict: false}}"]
+    assert main(["--config", str(small), "--fast-dev-run", "1", *again]) == 0
     for name in DECODERS:
         decode(np.zeros((3, 1, 2, 2), np.float32), DecodingConfig(name=name))
     assert main(["--config", str(small), "--mode", "tune", "--checkpoint", str(last), *group]) == 0

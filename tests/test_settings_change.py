@@ -24,7 +24,8 @@ def network(config: Config) -> Facts:
     strides = [p.stride() for p in module.model.parameters()]
     terms = [(loss.__class__.__name__, vars(loss).get("_buffers"), {k: v for k, v in vars(loss).items() if k[0] != "_"})
              for loss in module.criterion.losses]  # fmt: skip
-    return [str(module.model), strides, terms, module.criterion.weights, module.criterion.channels]
+    learns = [p.requires_grad for p in module.model.parameters()]
+    return [str(module.model), strides, learns, terms, module.criterion.weights, module.criterion.channels]
 
 
 def course(config: Config) -> Facts:
@@ -97,6 +98,7 @@ CHANGES: list[tuple[Callable[[Config], Facts], str]] = [
     (network, "model.rsunet.norm=group model.rsunet.num_groups=4"),
     (network, "model.rsunet.norm=group model.rsunet.num_groups=2"),
     (network, "model.rsunet.activation=relu"),
+    (network, "model.weights={file: x, freeze: [stem]}"),
     (network, "model.loss.losses.0.weight=2"),
     (network, "model.loss.losses.0.function=DiceLoss"),
     (network, "model.loss.losses.0.kwargs={pos_weight: 3}"),

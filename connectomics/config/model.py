@@ -50,6 +50,25 @@ class RSUNetConfig:
 
 
 @dataclass(kw_only=True, slots=True)
+class WeightsConfig:
+    """`model.weights`: the weights that a new training begins with; optimizer and schedule begin anew."""
+
+    file: str | None = None
+    """A checkpoint, the folder of a run or of an exported network, a .safetensors file, or a state dict that
+    `torch.save` wrote; null begins with random weights. Of a checkpoint the averaged weights are taken if it has them.
+    A training that goes on (`--checkpoint`) does not read it."""
+    prefix: str = ""
+    """What stands before the network's own names in a file of other origin, such as "module."; only such weights
+    count."""
+    strict: bool = True
+    """Refuse a file that lacks a weight of the network, has one too many, or one of another shape or meaning. False
+    takes what fits, lists the rest, and leaves it random."""
+    freeze: list[str] = field(default_factory=list)
+    """Parts of the network that stay as they are, running statistics of batch norm included, by the beginning of their
+    names: `[stem, downs]` is the encoder of the rsunet."""
+
+
+@dataclass(kw_only=True, slots=True)
 class LossTermConfig:
     """One entry of `model.loss.losses`; the training loss is the weighted sum of all entries."""
 
@@ -91,6 +110,7 @@ class ModelConfig:
     """Order of a tensor in memory: "auto" is channels_last_3d, but contiguous on a GPU with instance or group norm,
     whose kernels are slow in the other order. `benchmarks/README.md` has what each costs on a CPU."""
     rsunet: RSUNetConfig = field(default_factory=RSUNetConfig)
+    weights: WeightsConfig = field(default_factory=WeightsConfig)
     loss: LossConfig = field(default_factory=LossConfig)
 
     @property

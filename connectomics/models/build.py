@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from connectomics.config.model import ModelConfig
 from connectomics.geometry import ZYX
 from connectomics.lookup import pick
-from connectomics.models.rsunet import RSUNet
+from connectomics.models.rsunet import RSUNet, number_from_finest
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,8 @@ class Architecture:
     """Returns what the extent of an image must be divisible by, along (z, y, x)."""
     settings: str | None = None
     """Name of the network's own section of `model`, whose settings shape the weights; None if it has none."""
+    renumber: Callable[[Mapping[str, Tensor], ModelConfig], Mapping[str, Tensor]] = lambda weights, config: weights
+    """Gives weights of a network with more or fewer levels the names that the same levels have in this one."""
 
 
 MODELS: Mapping[str, Architecture] = {
@@ -32,6 +34,7 @@ MODELS: Mapping[str, Architecture] = {
         build=lambda config: RSUNet(config.in_channels, config.out_channels, config.rsunet),
         total_factor=lambda config: config.rsunet.total_factor,
         settings="rsunet",
+        renumber=lambda weights, config: number_from_finest(weights, len(config.rsunet.down_factors)),
     ),
 }
 """`model.arch.type` to the network."""

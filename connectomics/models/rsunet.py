@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import final
 
@@ -116,3 +117,19 @@ def _initialise(module: nn.Module) -> None:
         nn.init.kaiming_normal_(module.weight, mode="fan_out")
         if module.bias is not None:
             nn.init.zeros_(module.bias)
+
+
+def number_from_finest(weights: Mapping[str, Tensor], levels: int) -> dict[str, Tensor]:
+    """Rename the decoder of a network with more or fewer levels so that its finest levels are those of this one.
+
+    The decoder counts its levels from the coarsest. Levels that this network lacks keep a name that it has not.
+
+    Args:
+        weights: A network's state, by name.
+        levels: How many levels the decoder has here.
+    """
+    numbers = {int(found[1]) for name in weights if (found := re.match(r"ups\.(\d+)\.", name))}
+    more = max(numbers, default=levels - 1) + 1 - levels
+    if more == 0:
+        return dict(weights)
+    return {re.sub(r"^ups\.(\d+)", lambda m: f"ups.{int(m[1]) - more}", name): w for name, w in weights.items()}

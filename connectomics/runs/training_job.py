@@ -12,14 +12,18 @@ from connectomics.data.datamodule import VolumesDataModule
 from connectomics.data.learning_sources import LearningSources
 from connectomics.data.targets import build_target
 from connectomics.errors import CheckpointError
+from connectomics.files import user_path
 from connectomics.inference.activations import build_activations
+from connectomics.runs.folder import find_checkpoint
 from connectomics.runs.resolution import learnt_sizes, require_learnt, require_one_resolution
 from connectomics.screen.console import quiet_libraries
 from connectomics.training.checkpoints import is_finite, read_checkpoint, require_same_model
 from connectomics.training.cluster import require_processes
 from connectomics.training.devices import choose_devices, require_precision
+from connectomics.training.initial_weights import InitialWeights, find_initial_weights
 from connectomics.training.learning import Learning
 from connectomics.training.resuming import require_resumable
+from connectomics.training.weights_file import EXPORTED
 from connectomics.volumes.labelled import absolute_location
 
 
@@ -40,6 +44,8 @@ class TrainingJob:
     """The checkpoint that the training goes on from; None begins anew."""
     resumed_step: int | None
     """Its step."""
+    initial: InitialWeights | None
+    """The weights that a new training begins with; None for random ones."""
     trial: int
     """How many batches of training and of validation to try, writing nothing; 0 is a real training."""
     written: str
@@ -95,6 +101,7 @@ def build_training_job(
         seed=config.system.seed,
         checkpoint=checkpoint,
         resumed_step=None if checkpoint is None else _resumed_step(config, checkpoint, sources),
+        initial=_initial_weights(config) if checkpoint is None else None,
         trial=trial,
         written=dump_stages({mode: _from_everywhere(one) for mode, one in (modes or _alike(config)).items()}),
     )
@@ -125,6 +132,14 @@ def build_data(config: Config, sources: LearningSources) -> VolumesDataModule:
     return VolumesDataModule(sources, config.data, batches, config.system)
 
 
+def _initial_weights(config: Config) -> InitialWeights | None:
+    if config.model.weights.file is None:
+        return None
+    path = user_path(config.model.weights.file)
+    is_run = path.is_dir() and not (path / EXPORTED).exists()
+    return find_initial_weights(config.model, find_checkpoint(path) if is_run else path)
+
+
 def _alike(config: Config) -> dict[str, Config]:
     return dict.fromkeys(STAGES, config)
 
@@ -134,7 +149,15 @@ def _from_everywhere(config: Config) -> Config:
     data = config.data
     train, val, test = (_absolute(section) for section in (data.train, data.val, data.test))
     place = None if config.save_path is None else str(Path(config.save_path).absolute())
-    return replace(config, save_path=place, data=replace(data, train=train, val=val, test=test))
+    weights = config.model.weights
+    if weights.file is not None:
+        weights = replace(weights, file=str(user_path(weights.file).absolute()))
+    return replace(
+        config,
+        save_path=place,
+        model=replace(config.model, weights=weights),
+        data=replace(data, train=train, val=val, test=test),
+    )
 
 
 def _absolute(section: VolumesConfig) -> VolumesConfig:
@@ -152,7 +175,7 @@ def _resumed_step(config: Config, checkpoint: Path, sources: LearningSources) ->
     require_same_model(saved, as_plain(config), checkpoint)
     data = config.data
     require_learnt(sources.all, saved, checkpoint, data.image_transform.normalize, data.allow_other_resolution)
-    require_resumable(saved, config.optimization, checkpoint)
+    require_resumable(saved, config.optimization, config.model, checkpoint)
     if not is_finite(saved):
         raise CheckpointError(f"--checkpoint {checkpoint} holds weights that are not finite; go on from an earlier one")
     return int(saved["global_step"])

@@ -48,6 +48,7 @@ def quiet_libraries() -> None:
         ".*GPU available but not used.*",
         ".*recommended to use .*sync_dist=True.*",  # numbers are those of all processes before they are logged
         ".*exists and is not empty.*",
+        ".*module\\(s\\) in eval mode at the start of training.*",  # frozen parts are
         ".*Starting from v1.9.0, `tensorboardX`.*",
         ".*isinstance\\(treespec, LeafSpec\\).*",
     )

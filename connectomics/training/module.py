@@ -15,6 +15,7 @@ from connectomics.losses import Criterion
 from connectomics.models import build_model
 from connectomics.models.build import choose_memory_format
 from connectomics.training.checkpoints import LEARNT_AT_KEY, SETTINGS_KEY
+from connectomics.training.initial_weights import freeze, hold_frozen
 from connectomics.training.learning import Learning
 from connectomics.training.optimizers import build_optimizer, build_scheduler
 from connectomics.training.ranks import sum_over_ranks, sums_over_ranks, world_size
@@ -39,6 +40,8 @@ class SegmentationModule(pl.LightningModule):
         self.learnt_at = list(learning.learnt_at)
         network, on_gpu = learning.network, learning.devices.accelerator == "gpu"
         self.model = build_model(network, on_gpu)
+        freeze(self.model, network.weights.freeze)
+        self.train()
         self.target = learning.target
         self.criterion = Criterion(network.loss, network.out_channels, self.target.num_channels)
         self.activations = learning.activations
@@ -47,6 +50,12 @@ class SegmentationModule(pl.LightningModule):
         self.val_sums: list[Tensor] = []
         self.batch_loss = torch.zeros(())
         """Loss of the last batch of training, of all processes together."""
+
+    def train(self, mode: bool = True) -> SegmentationModule:
+        """Begin or end training; frozen parts of the network stay in evaluation."""
+        super().train(mode)
+        hold_frozen(self.model, self.learning.network.weights.freeze)
+        return self
 
     def forward(self, image: Tensor) -> Tensor:
         """Map an image (B, C, Z, Y, X) in [0, 1] to logits (B, O, Z, Y, X)."""

@@ -11,6 +11,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from connectomics.config import Config, as_plain
+from connectomics.config.model import ModelConfig
 from connectomics.config.monitor import MonitorConfig
 from connectomics.config.optimization import OptimizationConfig
 from connectomics.errors import ConfigError
@@ -21,7 +22,7 @@ from connectomics.training.optimizers import build_optimizer, build_scheduler
 State = dict[str, Any]
 
 
-def require_resumable(checkpoint: Mapping[str, Any], now: OptimizationConfig, path: Path) -> None:
+def require_resumable(checkpoint: Mapping[str, Any], now: OptimizationConfig, network: ModelConfig, path: Path) -> None:
     """Refuse settings that a training which has begun can no longer take.
 
     Raises:
@@ -33,6 +34,12 @@ def require_resumable(checkpoint: Mapping[str, Any], now: OptimizationConfig, pa
         raise ConfigError(
             f"optimization.max_steps is {now.max_steps}, but --checkpoint {path} has gone {step} steps; "
             "a training cannot be made shorter than it is"
+        )
+    frozen, wanted = checkpoint[SETTINGS_KEY]["model"].get("weights", {}).get("freeze", []), network.weights.freeze
+    if frozen != wanted:
+        raise ConfigError(
+            f"model.weights.freeze is {wanted}, but --checkpoint {path} was trained with {frozen}, and the optimizer "
+            "remembers steps of these parts alone; keep it, or begin a new training with model.weights.file"
         )
     former, named = before["optimizer"], now.optimizer
     if named.name != former["name"]:
