@@ -14,12 +14,13 @@ from torch import nn
 from connectomics.config import Config, as_plain, load_configs
 from connectomics.config.augmentation import AugmentationConfig
 from connectomics.config.decoding import DecodingConfig
+from connectomics.config.optimization import OptimizationConfig, SchedulerConfig
 from connectomics.config.slices import parse_slice
 from connectomics.data.augment import AUGMENTATIONS, Augmentation, build_augmentation
 from connectomics.decoding import DECODERS, decode
 from connectomics.runs.assemble import check_names
 from connectomics.runs.cli import main
-from connectomics.training.optimizers import build_optimizer, build_scheduler
+from connectomics.training.optimizers import SCHEDULERS, build_optimizer, build_scheduler
 from tests.runs.reading import only_run
 
 TUTORIALS = Path(__file__).parents[1] / "tutorials"
@@ -86,6 +87,9 @@ def test_every_setting_is_read_by_code(small: Path, read_settings: set[str]) -> 
     assert main(["--config", str(small), "--mode", "test", "--checkpoint", str(last), *group]) == 0
     again = [*group, f"model.weights={{file: {last}, strict: false}}"]
     assert main(["--config", str(small), "--fast-dev-run", "1", *again]) == 0
+    for name in SCHEDULERS:
+        course = OptimizationConfig(scheduler=SchedulerConfig(name=name))
+        build_scheduler(build_optimizer(nn.Linear(1, 1), course.optimizer), course)
     for name in DECODERS:
         decode(np.zeros((3, 1, 2, 2), np.float32), DecodingConfig(name=name))
     assert main(["--config", str(small), "--mode", "tune", "--checkpoint", str(last), *group]) == 0

@@ -25,7 +25,8 @@ def network(config: Config) -> Facts:
     terms = [(loss.__class__.__name__, vars(loss).get("_buffers"), {k: v for k, v in vars(loss).items() if k[0] != "_"})
              for loss in module.criterion.losses]  # fmt: skip
     learns = [p.requires_grad for p in module.model.parameters()]
-    return [str(module.model), strides, learns, terms, module.criterion.weights, module.criterion.channels]
+    how = [vars(module.model).get("recomputes")]
+    return [str(module.model), strides, learns, how, terms, module.criterion.weights, module.criterion.channels]
 
 
 def course(config: Config) -> Facts:
@@ -107,7 +108,8 @@ CHANGES: list[tuple[Callable[[Config], Facts], str]] = [
         "optimizer.name=Adam", "optimizer.lr=2e-3", "optimizer.eps=1e-6", "optimizer.betas=[0.8,0.9]",
         "optimizer.weight_decay=0.1", "scheduler.name=ConstantLR", "scheduler.min_lr=1e-4",
         "scheduler.interval=epoch", "scheduler.params.t_max=3", "max_steps=4",
-        "optimizer.params={amsgrad: true}",
+        "optimizer.params={amsgrad: true}", "scheduler.warmup_steps=3", "scheduler.name=PolynomialLR",
+        "scheduler={name: PolynomialLR, params: {power: 2.0}}",
     )),
     *((trainer, f"optimization.{change}") for change in (
         "max_steps=4", "precision=bf16-mixed", "gradient_clip_val=0", "accumulate_grad_batches=2", "benchmark=false",
@@ -124,6 +126,9 @@ CHANGES: list[tuple[Callable[[Config], Facts], str]] = [
     *((trainer, f"monitor.early_stopping.enabled=true monitor.early_stopping.{change}") for change in (
         "patience=3", "min_delta=0.1", "mode=max", "monitor=val_jaccard",
     )),
+    (trainer, "data.dataloader.global_batch=6"),
+    (network, "optimization.recompute_finest_level=true"),
+    (data, "data.dataloader.global_batch=6"),
     (data, "system.seed=5"),
     (data, "system.num_workers=1"),
     (data, "optimization.n_steps_per_epoch=5"),

@@ -109,6 +109,8 @@ class ModelConfig:
     memory_format: Literal["auto", "channels_last_3d", "contiguous"] = "auto"
     """Order of a tensor in memory: "auto" is channels_last_3d, but contiguous on a GPU with instance or group norm,
     whose kernels are slow in the other order. `benchmarks/README.md` has what each costs on a CPU."""
+    sync_batchnorm: bool = False
+    """Whether batch norm takes the statistics of the batches of all GPUs together, not those of each GPU by itself."""
     rsunet: RSUNetConfig = field(default_factory=RSUNetConfig)
     weights: WeightsConfig = field(default_factory=WeightsConfig)
     loss: LossConfig = field(default_factory=LossConfig)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from connectomics.config.model import ModelConfig
+from connectomics.errors import ConfigError
 from connectomics.geometry import ZYX
 from connectomics.lookup import pick
 from connectomics.models.rsunet import RSUNet, number_from_finest
@@ -67,6 +68,17 @@ def build_model(config: ModelConfig, on_gpu: bool = False) -> nn.Module:
     model = pick_architecture(config).build(config)
     # torch's overloads of `to` lack the memory format
     return model.to(memory_format=choose_memory_format(config, on_gpu))  # type: ignore[call-overload]
+
+
+def recompute_finest_level(network: nn.Module) -> None:
+    """Let a network compute its finest level again for the backward pass instead of keeping its values.
+
+    Raises:
+        ConfigError: If it cannot.
+    """
+    if not isinstance(network, RSUNet):
+        raise ConfigError("optimization.recompute_finest_level is true, which only model.arch.type=rsunet can")
+    network.recomputes = True
 
 
 def pick_architecture(config: ModelConfig) -> Architecture:

@@ -16,7 +16,6 @@ from torch._dynamo.exc import TorchDynamoException
 from connectomics.config.inference import InferenceConfig
 from connectomics.config.model import ModelConfig
 from connectomics.config.system import SystemConfig
-from connectomics.errors import DeviceError
 from connectomics.inference import Forward, Lane
 from connectomics.inference.memory import shortage_told
 from connectomics.models import build_model
@@ -24,7 +23,7 @@ from connectomics.models.build import choose_memory_format
 from connectomics.models.fold import fold_batch_norm
 from connectomics.screen.console import say
 from connectomics.training.checkpoints import load_weights, network_weights
-from connectomics.training.devices import begin_on, choose_devices, require_precision
+from connectomics.training.devices import begin_on, cannot_compile, choose_devices, require_precision
 
 AUTOCAST: Mapping[str, torch.dtype] = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 """`inference.precision` to the type of the arithmetic; float32 needs no entry."""
@@ -118,7 +117,4 @@ class _Compiled(nn.Module):
         try:
             return self._network(windows)
         except TorchDynamoException as error:
-            reason = str(error).strip().splitlines()[0]
-            raise DeviceError(
-                f"inference.compile is true, but this machine cannot compile the network ({reason}); set it to false"
-            ) from error
+            raise cannot_compile("inference.compile", error) from error

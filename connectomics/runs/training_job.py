@@ -11,7 +11,7 @@ from connectomics.config.data import VolumesConfig
 from connectomics.data.datamodule import VolumesDataModule
 from connectomics.data.learning_sources import LearningSources
 from connectomics.data.targets import build_target
-from connectomics.errors import CheckpointError
+from connectomics.errors import CheckpointError, ConfigError
 from connectomics.files import user_path
 from connectomics.inference.activations import build_activations
 from connectomics.runs.folder import find_checkpoint
@@ -19,7 +19,7 @@ from connectomics.runs.resolution import learnt_sizes, require_learnt, require_o
 from connectomics.screen.console import quiet_libraries
 from connectomics.training.checkpoints import is_finite, read_checkpoint, require_same_model
 from connectomics.training.cluster import require_processes
-from connectomics.training.devices import choose_devices, require_precision
+from connectomics.training.devices import choose_devices, require_precision, require_sync
 from connectomics.training.initial_weights import InitialWeights, find_initial_weights
 from connectomics.training.learning import Learning
 from connectomics.training.resuming import require_resumable
@@ -88,9 +88,11 @@ def build_training_job(
         UserError: If something that the settings name cannot be used.
     """
     quiet_libraries()
+    config = _with_global_batch(config)
     learning = build_learning(config, sources)
     require_processes(learning.devices)
     require_one_resolution(sources.all, config.data.allow_other_resolution)
+    require_sync(learning.devices, config.model.sync_batchnorm)
     require_precision(learning.devices, config.optimization.precision, "optimization.precision")
     return TrainingJob(
         title=config.experiment_name,
@@ -109,7 +111,7 @@ def build_training_job(
 
 def build_learning(config: Config, sources: LearningSources | None = None) -> Learning:
     """Return what a network learns, and how; without sources, its checkpoints know no voxel size."""
-    sources = sources or LearningSources((), ())
+    sources, config = sources or LearningSources((), ()), _with_global_batch(config)
     return Learning(
         network=config.model,
         target=build_target(config.data.target),
@@ -127,9 +129,27 @@ def build_learning(config: Config, sources: LearningSources | None = None) -> Le
 
 def build_data(config: Config, sources: LearningSources) -> VolumesDataModule:
     """Return the patches of a training, cut from its volumes."""
-    optimization = config.optimization
+    optimization = _with_global_batch(config).optimization
     batches = optimization.n_steps_per_epoch * optimization.accumulate_grad_batches
     return VolumesDataModule(sources, config.data, batches, config.system)
+
+
+def _with_global_batch(config: Config) -> Config:
+    """Return settings that accumulate as many batches as `data.dataloader.global_batch` needs on these devices.
+
+    Raises:
+        ConfigError: If it is no whole number of batches.
+    """
+    wanted, devices = config.data.dataloader.global_batch, choose_devices(config.system)
+    if wanted is None:
+        return config
+    at_once = config.data.dataloader.batch_size * devices.count
+    if wanted % at_once:
+        raise ConfigError(
+            f"data.dataloader.global_batch is {wanted}; it must be a multiple of {at_once}, what {devices.count} x "
+            f"{devices.accelerator} take at a time with data.dataloader.batch_size={config.data.dataloader.batch_size}"
+        )
+    return replace(config, optimization=replace(config.optimization, accumulate_grad_batches=wanted // at_once))
 
 
 def _initial_weights(config: Config) -> InitialWeights | None:

@@ -74,7 +74,7 @@ def follow_settings(checkpoint: State, now: Learning, module: nn.Module) -> None
     checkpoint["state_dict"] = network | own
     before = _trained_with(checkpoint)
     _follow_length(checkpoint, before, now.optimization)
-    _follow_rates(checkpoint, before, now.optimization, module)
+    _follow_rates(checkpoint, before, now, module)
     _follow_monitors(checkpoint, now.monitor)
     _log_where_it_stopped(checkpoint, now)
 
@@ -85,9 +85,10 @@ def _trained_with(checkpoint: Mapping[str, Any]) -> State:
     return default | found | {"optimizer": default["optimizer"] | found["optimizer"]}
 
 
-def _follow_rates(checkpoint: State, before: State, now: OptimizationConfig, module: nn.Module) -> None:
+def _follow_rates(checkpoint: State, before: State, learning: Learning, module: nn.Module) -> None:
     """Take every hyper-parameter, and the learning rate of this step, from the settings."""
-    optimizer = build_optimizer(module.get_submodule("model"), now.optimizer)
+    now, on_gpu = learning.optimization, learning.devices.accelerator == "gpu"
+    optimizer = build_optimizer(module.get_submodule("model"), now.optimizer, on_gpu)
     scheduler = build_scheduler(optimizer, now)
     assert isinstance(scheduler, LambdaLR)
     saved, course = checkpoint["optimizer_states"][0], checkpoint["lr_schedulers"][0]
