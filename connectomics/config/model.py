@@ -5,13 +5,22 @@ from itertools import accumulate, islice
 from math import prod
 from typing import Any, Literal
 
+from connectomics.config.monai_networks import (
+    MonaiBasicUNet3dConfig,
+    MonaiDynUNetConfig,
+    MonaiMedNeXtConfig,
+    MonaiSegResNetConfig,
+    MonaiSwinUNETRConfig,
+    MonaiUNetConfig,
+)
+
 
 @dataclass(kw_only=True, slots=True)
 class ArchConfig:
     """`model.arch`: which network."""
 
     type: str = "rsunet"
-    """A name in `models.MODELS`."""
+    """A name in `models.MODELS`; the section of that name has its settings."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -97,6 +106,18 @@ class LossConfig:
     """The terms of the sum."""
 
 
+NetworkConfig = (
+    RSUNetConfig
+    | MonaiBasicUNet3dConfig
+    | MonaiUNetConfig
+    | MonaiDynUNetConfig
+    | MonaiSegResNetConfig
+    | MonaiSwinUNETRConfig
+    | MonaiMedNeXtConfig
+)
+"""The section of a network."""
+
+
 @dataclass(kw_only=True, slots=True)
 class ModelConfig:
     """`model`: the network, its memory layout and its loss."""
@@ -112,16 +133,38 @@ class ModelConfig:
     sync_batchnorm: bool = False
     """Whether batch norm takes the statistics of the batches of all GPUs together, not those of each GPU by itself."""
     rsunet: RSUNetConfig = field(default_factory=RSUNetConfig)
+    monai_basic_unet3d: MonaiBasicUNet3dConfig = field(default_factory=MonaiBasicUNet3dConfig)
+    monai_unet: MonaiUNetConfig = field(default_factory=MonaiUNetConfig)
+    monai_dynunet: MonaiDynUNetConfig = field(default_factory=MonaiDynUNetConfig)
+    monai_segresnet: MonaiSegResNetConfig = field(default_factory=MonaiSegResNetConfig)
+    monai_swin_unetr: MonaiSwinUNETRConfig = field(default_factory=MonaiSwinUNETRConfig)
+    monai_mednext: MonaiMedNeXtConfig = field(default_factory=MonaiMedNeXtConfig)
     weights: WeightsConfig = field(default_factory=WeightsConfig)
     loss: LossConfig = field(default_factory=LossConfig)
 
     @property
     def total_factor(self) -> tuple[int, int, int]:
         """What extents must be divisible by for the networks whose settings are here; 1 for those from elsewhere."""
-        return self.rsunet.total_factor if self.arch.type == "rsunet" else (1, 1, 1)
+        own = self._own
+        return (1, 1, 1) if own is None else own.total_factor
 
     @property
     def values_per_voxel(self) -> float:
         """Values that the largest tensor holds for each voxel of the image, as far as the settings here tell."""
         ends = float(max(self.in_channels, self.out_channels))
-        return max(ends, self.rsunet.values_per_voxel) if self.arch.type == "rsunet" else ends
+        own = self._own
+        return ends if own is None else max(ends, own.values_per_voxel)
+
+    @property
+    def _own(self) -> NetworkConfig | None:
+        """The section of the network; None for one from elsewhere."""
+        sections: dict[str, NetworkConfig] = {
+            "rsunet": self.rsunet,
+            "monai_basic_unet3d": self.monai_basic_unet3d,
+            "monai_unet": self.monai_unet,
+            "monai_dynunet": self.monai_dynunet,
+            "monai_segresnet": self.monai_segresnet,
+            "monai_swin_unetr": self.monai_swin_unetr,
+            "monai_mednext": self.monai_mednext,
+        }
+        return sections.get(self.arch.type)

@@ -13,6 +13,7 @@ from connectomics.config.model import ModelConfig
 from connectomics.errors import ConfigError
 from connectomics.geometry import ZYX
 from connectomics.lookup import pick
+from connectomics.models import monai_builders as monai
 from connectomics.models.rsunet import RSUNet, number_from_finest
 
 
@@ -28,6 +29,15 @@ class Architecture:
     """Name of the network's own section of `model`, whose settings shape the weights; None if it has none."""
     renumber: Callable[[Mapping[str, Tensor], ModelConfig], Mapping[str, Tensor]] = lambda weights, config: weights
     """Gives weights of a network with more or fewer levels the names that the same levels have in this one."""
+    norm: Callable[[ModelConfig], str] = lambda config: "batch"
+    """Returns the norm, which decides what order in memory is fast."""
+
+
+def _of_monai(
+    name: str, build: Callable[[ModelConfig], nn.Module], norm: Callable[[ModelConfig], str]
+) -> dict[str, Architecture]:
+    """Return the entry of a network of MONAI, whose section has its name."""
+    return {name: Architecture(build, lambda config: config.total_factor, settings=name, norm=norm)}
 
 
 MODELS: Mapping[str, Architecture] = {
@@ -36,7 +46,14 @@ MODELS: Mapping[str, Architecture] = {
         total_factor=lambda config: config.rsunet.total_factor,
         settings="rsunet",
         renumber=lambda weights, config: number_from_finest(weights, len(config.rsunet.down_factors)),
+        norm=lambda config: config.rsunet.norm,
     ),
+    **_of_monai("monai_basic_unet3d", monai.build_basic_unet3d, lambda config: config.monai_basic_unet3d.norm),
+    **_of_monai("monai_unet", monai.build_unet, lambda config: config.monai_unet.norm),
+    **_of_monai("monai_dynunet", monai.build_dynunet, lambda config: config.monai_dynunet.norm_name),
+    **_of_monai("monai_segresnet", monai.build_segresnet, lambda config: "group"),
+    **_of_monai("monai_swin_unetr", monai.build_swin_unetr, lambda config: config.monai_swin_unetr.norm_name),
+    **_of_monai("monai_mednext", monai.build_mednext, lambda config: "group"),
 }
 """`model.arch.type` to the network."""
 
@@ -54,7 +71,7 @@ def choose_memory_format(config: ModelConfig, on_gpu: bool) -> torch.memory_form
     """Return the order in memory of images and weights; "auto" is what is fast with this network there."""
     if config.memory_format != "auto":
         return MEMORY_FORMATS[config.memory_format]
-    slow = on_gpu and config.arch.type == "rsunet" and config.rsunet.norm in SLOW_IN_CHANNELS_LAST
+    slow = on_gpu and pick_architecture(config).norm(config) in SLOW_IN_CHANNELS_LAST
     return torch.contiguous_format if slow else torch.channels_last_3d
 
 
