@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any
 
 from connectomics.metrics import METRICS
-from connectomics.reports.charts import Chart, Line, lines_of
+from connectomics.reports.charts import SHARE, Chart, Line, lines_of
 from connectomics.reports.templates import dump_json, fill, write_score
 from connectomics.reports.tried_sections import TriedSection, encode_section
 
@@ -59,9 +59,16 @@ def write_tuning(
         sizes=_sizes(means),
         table=_best_of_each_size(means, best, metric),
         charts=charts,
+        meanings=_meanings(means[0]),
         pictured=[f"{volume}, section {one.z}" for volume, one in pictured],
         tried=dump_json(tried),
     )
+
+
+def _meanings(row: Mapping[str, Any]) -> list[str]:
+    """Return what each score of a row tells."""
+    told = {name: METRICS[name] for name in row if name in METRICS}
+    return [f"{one.title or name}: {one.meaning}" for name, one in told.items() if one.meaning]
 
 
 def _sizes(rows: Rows) -> list[int]:
@@ -100,7 +107,7 @@ def _chart(what: str, rows: Rows, names: Sequence[str], used: float, size: int) 
     first = METRICS[names[0]]
     axis = first.described(names[0])
     if len(names) > 1:
-        axis = f"share, from 0 to 1; {first.direction} is better"
+        axis = SHARE
     titles = {key: title for name in names for key, title in METRICS[name].lines(name).items() if key in rows[0]}
     lines = [
         Line(title, _values(rows, key, one), series, one)

@@ -19,7 +19,7 @@ from connectomics.config import Config, as_plain
 from connectomics.config.data import ImageTransformConfig, VolumesConfig
 from connectomics.config.decoding import DecodingConfig
 from connectomics.data.targets import Target, build_target
-from connectomics.decoding import Decoder, pick_decoder
+from connectomics.decoding import Decoder, in_voxels, pick_decoder
 from connectomics.errors import CheckpointError, UserError
 from connectomics.geometry import Connectivity
 from connectomics.inference import SAVED_TYPES, InferencePlan, SavedType, circumstances, concerning, plan_inference
@@ -29,6 +29,7 @@ from connectomics.metrics.matching import MatchRule
 from connectomics.models import shaping_settings
 from connectomics.runs.folder import RunFolder, run_of
 from connectomics.runs.network import TrainedNetwork, load_network
+from connectomics.runs.outputs import Outputs
 from connectomics.runs.resolution import require_learnt
 from connectomics.training.checkpoints import read_checkpoint, require_same_model
 from connectomics.volumes.intensity import IntensityRange
@@ -51,9 +52,21 @@ class Tuning:
 
     thresholds: tuple[float, ...]
     """The thresholds to try, ascending."""
-    min_sizes: tuple[int, ...]
+    min_sizes: tuple[int, ...] | None
+    """The minimum sizes to try, in voxels; None goes by the annotation."""
     metric: str
     """Name of the score that decides."""
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The minimum sizes, once they are chosen.
+
+        Raises:
+            ValueError: If they are not; see `tried_sizes.with_sizes`.
+        """
+        if self.min_sizes is None:
+            raise ValueError("the minimum sizes to try were not chosen")
+        return self.min_sizes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,9 +95,8 @@ class Job:
     rule: MatchRule
     """When a predicted and an annotated synapse are the same one."""
     tuning: Tuning
-    lists_synapses: bool
-    writes_instances: bool
-    writes_report: bool
+    outputs: Outputs
+    """What is written of the objects."""
     restart: bool
     """Whether unfinished predictions with other settings are dropped."""
     concerning: Mapping[str, Any]
@@ -106,6 +118,11 @@ class Job:
             self._measured[volume.name] = measure_image(volume, self._transform)
         return self._measured[volume.name]
 
+    def decoding_of(self, volume: LabelledSource) -> DecodingConfig:
+        """Return how a volume is decoded, with the minimum size in its voxels."""
+        assert volume.image.info.spacing_nm is not None
+        return in_voxels(self.decoding, volume.image.info.spacing_nm)
+
     def require_disk(self) -> None:
         """Refuse to predict when the results would not fit on the disk.
 
@@ -117,7 +134,7 @@ class Job:
         width = self.saving.type.dtype.itemsize * self.plan.channels
         sizes = [prod(volume.image.shape) for volume in self.volumes]
         # Finished sections wait uncompressed, one volume at a time, until their file is whole.
-        labels = np.dtype(self.decoder.dtype).itemsize + 4 * self.writes_instances
+        labels = np.dtype(self.decoder.dtype).itemsize + 4 * self.outputs.instances
         needed = max(sizes) * width + sum(sizes) * (width + labels)
         folder = self.run.root if self.run.out is None else self.run.out
         free = shutil.disk_usage(folder).free
@@ -135,7 +152,7 @@ class Job:
     @property
     def keeps_labels(self) -> bool:
         """Whether the labels of a whole volume are looked at: for scores, or for what is told of each object."""
-        return self.scores or self.lists_synapses or self.writes_instances or self.writes_report
+        return self.scores or self.outputs.need_objects
 
 
 def build_job(
@@ -211,9 +228,7 @@ def _assemble(
         metrics=_metrics(config),
         rule=match_rule(config),
         tuning=_tuning(config),
-        lists_synapses=config.evaluation.synapses and config.inference.save_results,
-        writes_instances=config.evaluation.instances and config.inference.save_results,
-        writes_report=config.evaluation.report and config.inference.save_results,
+        outputs=Outputs.of(config.evaluation, config.inference.save_results),
         restart=restart,
         concerning=concerning(
             config.inference, config.data.data_transform, shaping_settings(as_plain(config)["model"])
@@ -257,7 +272,7 @@ def _tuning(config: Config) -> Tuning:
     tuning = config.decoding.tuning
     first, last, step = tuning.thresholds
     thresholds = tuple(round(first + i * step, 9) for i in range(int((last - first) / step + 1e-6) + 1))
-    return Tuning(thresholds, tuple(tuning.min_sizes), tuning.metric)
+    return Tuning(thresholds, None if tuning.min_sizes is None else tuple(tuning.min_sizes), tuning.metric)
 
 
 def _stamp(config: Config, checkpoint: Path, step: int) -> dict[str, Any]:

@@ -52,7 +52,7 @@ def test(job: Job) -> RunFolder:
             stack.enter_context(hold(job.run.lock(volume.name), f"{job.run.results}: {job.mode} of {volume.name}"))
         say(f"predicting {len(job.volumes)} volume(s) {job.weights}")
         keeper = Keeper(job.run)
-        draft = stack.enter_context(begin_page(job)) if job.writes_report else None
+        draft = stack.enter_context(begin_page(job)) if job.outputs.report else None
         found = {volume.name: _test_volume(job, volume, keeper, draft) for volume in job.volumes}
         if job.scores or draft is not None:
             with hold(job.run.joint_lock, str(job.run.metrics)):
@@ -78,7 +78,8 @@ class Tested:
 def _test_volume(job: Job, volume: LabelledSource, keeper: Keeper, draft: PageDraft | None) -> Tested:
     """Predict, decode, score and show one volume; the others still get their scores where its label cannot be used."""
     mark = mark_of(job, volume)
-    mask_from = digest(mark, job.decoding.name, job.decoding.threshold, job.decoding.min_size, job.decoding.dilation)
+    decoding = job.decoding_of(volume)
+    mask_from = digest(mark, decoding.name, decoding.threshold, decoding.min_size, decoding.dilation)
     truth = [state_of_files(source) for source in (volume.label, volume.mask) if source is not None]
     scores_from = digest(mask_from, truth, list(job.metrics), repr(job.rule))
     if job.saving is not None:
@@ -113,12 +114,14 @@ def _judge(job: Job, volume: LabelledSource, decoded: Decoded) -> tuple[Judged, 
 def _find(job: Job, volume: LabelledSource, made_from: str) -> Decoded:
     """Predict and decode a volume into its files; return what was found."""
     begun = time.monotonic()
+    was_there = job.saving is not None and job.run.prediction(volume.name, job.saving.suffix).exists()
     with closing(predict_sections(job, volume)) as predicted:
         decoded = decode_volume(job, volume, predicted, made_from)
     seconds, voxels = time.monotonic() - begun, prod(volume.image.shape)
+    speed = "" if was_there else f"{voxels / seconds / 1e6:.3g} million voxels/s, "  # reading it again is none
     say(
-        f"{volume.name}: {describe_seconds(seconds)}, {voxels / seconds / 1e6:.3g} million voxels/s, peak memory "
-        f"{peak_memory(job.network)}, {decoded.foreground.sum() / voxels:.2%} of the voxels are in {job.decoder.noun}"
+        f"{volume.name}: {describe_seconds(seconds)}, {speed}peak memory {peak_memory(job.network)}, "
+        f"{decoded.foreground.sum() / voxels:.2%} of the voxels are in {job.decoder.noun}"
     )
     return decoded
 
@@ -126,9 +129,9 @@ def _find(job: Job, volume: LabelledSource, made_from: str) -> Decoded:
 def _show(job: Job, volume: LabelledSource, judged: Judged, saving: Saving, made_from: str) -> None:
     """Draw sections of a volume, list the objects in it, and write their ids."""
     write_picture(job, volume, judged)
-    if job.writes_instances:
+    if job.outputs.instances:
         write_instances(job, volume, judged, saving, made_from)
-    if job.lists_synapses:
+    if job.outputs.synapses:
         write_synapses(job, volume, judged, saving)
 
 

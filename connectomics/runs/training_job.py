@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 
 from connectomics.config import STAGES, Config, as_plain, dump_stages
@@ -14,7 +15,9 @@ from connectomics.data.targets import build_target
 from connectomics.errors import CheckpointError, ConfigError
 from connectomics.files import user_path
 from connectomics.inference.activations import build_activations
+from connectomics.planning.machine import GIB, host_memory_gib
 from connectomics.runs.folder import find_checkpoint
+from connectomics.runs.job import match_rule
 from connectomics.runs.resolution import learnt_sizes, require_learnt, require_one_resolution
 from connectomics.screen.console import quiet_libraries
 from connectomics.training.checkpoints import is_finite, read_checkpoint, require_same_model
@@ -91,6 +94,7 @@ def build_training_job(
     config = _with_global_batch(config)
     learning = build_learning(config, sources)
     require_processes(learning.devices)
+    _require_memory(config)
     require_one_resolution(sources.all, config.data.allow_other_resolution)
     require_sync(learning.devices, config.model.sync_batchnorm)
     require_precision(learning.devices, config.optimization.precision, "optimization.precision")
@@ -109,6 +113,23 @@ def build_training_job(
     )
 
 
+def _require_memory(config: Config) -> None:
+    """Refuse batches that the memory of this machine could not even hold, before anything is read.
+
+    Raises:
+        ConfigError: With what a batch takes.
+    """
+    loader = config.data.dataloader
+    channels = config.model.in_channels + build_target(config.data.target).num_channels
+    needed = loader.batch_size * prod(loader.patch_size) * (4 * channels + 1) / GIB  # float32, and what is annotated
+    there = host_memory_gib()
+    if needed > there:
+        raise ConfigError(
+            f"data.dataloader.batch_size is {loader.batch_size}: one batch takes {needed:.3g} GiB, and this machine "
+            f"has {there:.3g}"
+        )
+
+
 def build_learning(config: Config, sources: LearningSources | None = None) -> Learning:
     """Return what a network learns, and how; without sources, its checkpoints know no voxel size."""
     sources, config = sources or LearningSources((), ()), _with_global_batch(config)
@@ -117,6 +138,7 @@ def build_learning(config: Config, sources: LearningSources | None = None) -> Le
         target=build_target(config.data.target),
         activations=build_activations(config.inference.model.channel_activations, config.model.out_channels),
         decoding=config.decoding,
+        rule=match_rule(config),
         optimization=config.optimization,
         monitor=config.monitor,
         devices=choose_devices(config.system),

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from connectomics.errors import VolumeError
-from connectomics.files import remove_path, write_text, write_whole
+from connectomics.files import remove_path, why_not_written, write_text, write_whole
 from connectomics.geometry import ZYX, Box
 from connectomics.volumes.attributes import read_attributes
 from connectomics.volumes.chunks import CHUNK
@@ -96,7 +96,7 @@ class StagedVolume:
         try:
             self._take_over_or_begin()
         except OSError as error:
-            raise VolumeError(f"{self._folder} cannot be written: {error}") from error
+            raise VolumeError(f"{self._folder} cannot be written: {why_not_written(error)}") from error
         done = {block.start[1:]: 0 for block in self._blocks}
         for piece in self._pieces():
             done[piece.corner] = piece.box.stop[0]
