@@ -42,7 +42,8 @@ def sections(schema: type, key: str = "") -> Iterator[tuple[type, str, str]]:
 
 SETTINGS = {(section, name): key for section, name, key in sections(Config)}
 PROBABILITIES = ("flip.prob", "rotate.prob", "elastic.prob", "misalignment.prob", "missing_section.prob",
-                 "missing_parts.prob", "motion_blur.prob", "cut_noise.prob", "cut_blur.prob",
+                 "missing_parts.prob", "zoom.prob", "defocus.prob",
+                 "section_brightness.prob", "motion_blur.prob", "cut_noise.prob", "cut_blur.prob",
                  "intensity.gaussian_noise_prob", "intensity.shift_intensity_prob",
                  "intensity.contrast_prob")  # fmt: skip
 EVERYTHING_ON = [

@@ -149,6 +149,7 @@ CHANGES: list[tuple[Callable[[Config], Facts], str]] = [
     (data, "data.val.crop=[':','4:',':']"),
     *((data, f"data.augmentation.{name}.enabled=true") for name in (
         "flip", "rotate", "elastic", "misalignment", "missing_section", "missing_parts", "motion_blur", "cut_noise",
+        "zoom", "defocus", "section_brightness",
         "cut_blur", "intensity",
     )),
     *((prediction, f"inference.{change}") for change in (
