@@ -28,7 +28,7 @@ from connectomics.metrics import METRICS, Metric
 from connectomics.metrics.matching import MatchRule
 from connectomics.models import shaping_settings
 from connectomics.runs.folder import RunFolder, run_of
-from connectomics.runs.network import TrainedNetwork, load_network
+from connectomics.runs.network import Member, TrainedNetwork, load_network, weights_in_words
 from connectomics.runs.outputs import Outputs
 from connectomics.runs.resolution import require_learnt
 from connectomics.training.checkpoints import read_checkpoint, require_same_model
@@ -158,7 +158,7 @@ class Job:
 def build_job(
     mode: str,
     config: Config,
-    checkpoint: Path | None,
+    checkpoints: Sequence[Path],
     volumes: Sequence[LabelledSource],
     section: VolumesConfig,
     out: Path | None = None,
@@ -170,27 +170,32 @@ def build_job(
     Args:
         mode: "test" or "tune".
         config: The settings, checked.
-        checkpoint: The trained network.
+        checkpoints: The trained network, or several whose probabilities are averaged.
         volumes: What is predicted, opened.
         section: The settings that name these volumes.
-        out: Where results go instead of into the run of the checkpoint.
+        out: Where results go instead of into the run of the checkpoint; those of several belong to no run.
         restart: Whether unfinished predictions with other settings are dropped.
         fast_dev_run: Not 0 for a trial that writes nothing.
 
     Raises:
         UserError: If something that the settings name cannot be used.
     """
-    if checkpoint is None:
+    if not checkpoints:
         raise CheckpointError(
             f"--mode {mode} needs --checkpoint: the trained network, such as .../checkpoints/last.ckpt"
         )
-    saved = read_checkpoint(checkpoint)
-    require_same_model(saved, as_plain(config), checkpoint)
-    data = config.data
-    require_learnt(volumes, saved, checkpoint, data.image_transform.normalize, data.allow_other_resolution)
-    network = load_network(config.model, config.inference, config.system, saved, checkpoint)
-    run = _run_folder(mode, config, checkpoint, out, fast_dev_run)
-    stamp = _stamp(config, checkpoint, int(saved["global_step"]))
+    if len(checkpoints) > 1 and out is None and not fast_dev_run:
+        raise CheckpointError(
+            f"--checkpoint names {len(checkpoints)} networks, and what they find together belongs to the run of none: "
+            "say where it goes with --out DIR"
+        )
+    members, data = [Member(path, read_checkpoint(path)) for path in checkpoints], config.data
+    for one in members:
+        require_same_model(one.checkpoint, as_plain(config), one.path)
+        require_learnt(volumes, one.checkpoint, one.path, data.image_transform.normalize, data.allow_other_resolution)
+    network = load_network(config.model, config.inference, config.system, members)
+    run = _run_folder(mode, config, checkpoints[0], out, fast_dev_run)
+    stamp = _stamp(config, members)
     job = _assemble(mode, config, network, run, stamp, volumes, section, restart)
     if not fast_dev_run:
         job.run.require_writable()
@@ -209,8 +214,7 @@ def _assemble(
     restart: bool,
 ) -> Job:
     """Put the trained network and where its results go together with all else that the settings name."""
-    plan = plan_inference(config.inference, config.data, config.model)
-    kind = "averaged (EMA)" if config.inference.use_ema else "latest"
+    plan = network.follow(plan_inference(config.inference, config.data, config.model))
     return Job(
         mode=mode,
         title=config.experiment_name,
@@ -218,7 +222,7 @@ def _assemble(
         volumes=tuple(volumes),
         section=section,
         network=network,
-        weights=f"on {network.devices} with the {kind} weights of step {stamp['step']}",
+        weights=weights_in_words(network, config.inference.use_ema, stamp["step"]),
         plan=plan,
         preset=config.inference.preset,
         saving=_saving(config),
@@ -275,13 +279,15 @@ def _tuning(config: Config) -> Tuning:
     return Tuning(thresholds, None if tuning.min_sizes is None else tuple(tuning.min_sizes), tuning.metric)
 
 
-def _stamp(config: Config, checkpoint: Path, step: int) -> dict[str, Any]:
+def _stamp(config: Config, members: Sequence[Member]) -> dict[str, Any]:
     settings: Mapping[str, Any] = as_plain(config)
+    paths, steps = [str(one.path) for one in members], [one.step for one in members]
+    alone = len(members) == 1
     return {
         "connectomics": connectomics.__version__,
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "checkpoint": str(checkpoint),
-        "step": step,
+        "checkpoint": paths[0] if alone else paths,
+        "step": steps[0] if alone else steps,
         "inference": settings["inference"],
         "decoding": settings["decoding"],
         "evaluation": settings["evaluation"],

@@ -130,9 +130,15 @@ def _tell(job: Job, means: Sequence[Row], best: Row, on: str) -> None:
     config = job.run.config if job.run.config.exists() else "..."
     say(
         f"test with these settings: python scripts/main.py --config {config} --mode test "
-        f"--checkpoint {job.stamp['checkpoint']} --tuned {job.run.tuned}"
+        f"--checkpoint {_given(job)} --tuned {job.run.tuned}"
     )
 
 
 def _written(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.4g}"
+
+
+def _given(job: Job) -> str:
+    """Return the checkpoints as the command line takes them."""
+    given = job.stamp["checkpoint"]
+    return " ".join(given) if isinstance(given, list) else str(given)
