@@ -77,6 +77,9 @@ class InferenceConfig:
     block_size: tuple[int, int] | None = None
     """Extent along (y, x), in voxels, of the blocks that a plane too large for memory is predicted in: multiples of
     250, the chunks of the saved file. Null predicts whole planes."""
+    block_depth: int | None = None
+    """Sections of a block, where several processes share a volume (`--shard`); null takes as many as give each process
+    two blocks, and two windows at least."""
     save_results: bool = True
     """Write the prediction and the mask; false only scores."""
     save_dtype: Literal["float32", "float16", "uint8"] = "float32"

@@ -6,7 +6,7 @@ import json
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from math import prod
 from pathlib import Path
@@ -28,6 +28,7 @@ from connectomics.metrics import METRICS, Metric
 from connectomics.metrics.matching import MatchRule
 from connectomics.models import shaping_settings
 from connectomics.runs.folder import RunFolder, run_of
+from connectomics.runs.grey_range import measure_once
 from connectomics.runs.network import TrainedNetwork, load_network
 from connectomics.runs.resolution import require_learnt
 from connectomics.training.checkpoints import read_checkpoint, require_same_model
@@ -94,6 +95,8 @@ class Job:
     stamp: Mapping[str, Any]
     """What the scores depend on, for people to read."""
     _transform: ImageTransformConfig
+    is_trial: bool = False
+    """Whether nothing is written, since only some windows are tried."""
     _measured: dict[str, IntensityRange] = field(default_factory=dict)
 
     def intensity(self, volume: LabelledSource) -> IntensityRange:
@@ -103,7 +106,10 @@ class Job:
             VolumeError: If the image cannot be read, or holds what is no finite number.
         """
         if volume.name not in self._measured:
-            self._measured[volume.name] = measure_image(volume, self._transform)
+            if self.saving is None or self.is_trial:
+                self._measured[volume.name] = measure_image(volume, self._transform)
+            else:
+                self._measured[volume.name] = measure_once(self.run.grey_values(volume.name), volume, self._transform)
         return self._measured[volume.name]
 
     def require_disk(self) -> None:
@@ -175,9 +181,10 @@ def build_job(
     run = _run_folder(mode, config, checkpoint, out, fast_dev_run)
     stamp = _stamp(config, checkpoint, int(saved["global_step"]))
     job = _assemble(mode, config, network, run, stamp, volumes, section, restart)
-    if not fast_dev_run:
-        job.run.require_writable()
-        job.require_disk()
+    if fast_dev_run:
+        return replace(job, is_trial=True)
+    job.run.require_writable()
+    job.require_disk()
     return job
 
 
