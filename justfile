@@ -56,6 +56,10 @@ check:
 coverage:
     {{python}} -m pytest -n auto --cov --cov-report=term-missing
 
+# Kill trainings and predictions at random moments, and compare what comes of them
+fuzz *arguments:
+    {{python}} -m benchmarks.kills {{arguments}}
+
 # Mend what the linter can
 fix:
     {{python}} -m ruff check --fix .

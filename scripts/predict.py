@@ -3,7 +3,11 @@
 
 import sys
 
-from connectomics.runs.commands import predict
+from connectomics.stopping import signals_answered
 
 if __name__ == "__main__":
-    sys.exit(predict())
+    with signals_answered():
+        from connectomics.runs.commands import predict
+
+        status = predict()
+    sys.exit(status)

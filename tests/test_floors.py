@@ -99,7 +99,6 @@ def test_no_two_modules_bear_one_name() -> None:
 
 
 BUILDS_JOBS, READS_WISHES = {"job.py", "training_job.py", "assemble.py"}, {"cli.py", "interface.py"}
-BUILDS_JOBS, READS_WISHES = {"job.py", "training_job.py", "assemble.py"}, {"cli.py", "interface.py"}
 ASKS_THE_SETTINGS = BUILDS_JOBS | READS_WISHES | {"demo.py", "make_settings.py"}
 """The last two fill volumes into the settings, and try the settings that are written."""
 

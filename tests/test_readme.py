@@ -16,6 +16,7 @@ from connectomics.volumes.exports import EXPORTS
 from connectomics.volumes.read import READERS, open_volume
 
 ROOT = Path(__file__).parents[1]
+DOCS = sorted(page.relative_to(ROOT).as_posix() for page in (ROOT / "docs").glob("*.md"))
 SKIPPED_WITH_VALUE = {"--checkpoint", "--tuned", "--fast-dev-run"}
 """Options that name files of a run, or do not go with --print-config."""
 
@@ -23,7 +24,7 @@ SKIPPED_WITH_VALUE = {"--checkpoint", "--tuned", "--fast-dev-run"}
 def commands() -> list[tuple[str, list[str]]]:
     """Return the arguments of every `scripts/main.py --config` in the pages, without the files of a run."""
     found = []
-    for page in ("README.md", "benchmarks/README.md", "connectomics/README.md"):
+    for page in ("README.md", "benchmarks/README.md", "connectomics/README.md", *DOCS):
         for block in blocks(page, "") + blocks(page, "sh"):
             for line in block.replace("\\\n", " ").splitlines():
                 words = shlex.split(line, comments=True)
@@ -77,7 +78,7 @@ def test_a_command_of_a_page_is_accepted(
 def test_a_file_of_settings_that_the_page_shows_is_accepted(
     mode: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (shown_file,) = blocks("README.md", "yaml")
+    (shown_file,) = blocks("docs/training.md", "yaml")
     file = tmp_path / "mine.yaml"
     file.write_text(shown_file.replace("base: ", f"base: {ROOT}/tutorials/"), encoding="utf-8")
     assert main(["--config", str(file), "--mode", mode, "--print-config"]) == 0, capsys.readouterr().err

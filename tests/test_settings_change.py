@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from connectomics.config import Config, load_config
-from connectomics.decoding import decode
+from connectomics.decoding import decode, in_voxels
 from connectomics.errors import ConfigError
 from connectomics.inference import plan_inference
 from connectomics.runs.job import match_rule
@@ -71,7 +71,8 @@ def prediction(config: Config) -> Facts:
 
 
 def mask(config: Config) -> Facts:
-    return [decode(np.linspace(0, 1, 60, dtype=np.float32).reshape(1, 3, 4, 5), config.decoding).tolist()]
+    probability = np.linspace(0, 1, 60, dtype=np.float32).reshape(1, 3, 4, 5)
+    return [decode(probability, in_voxels(config.decoding, (40.0, 4.0, 4.0))).tolist()]
 
 
 def sides(config: Config) -> Facts:
@@ -159,7 +160,9 @@ CHANGES: list[tuple[Callable[[Config], Facts], str]] = [
     (sides, "decoding.min_size=3"),
     (sides, "decoding.dilation=[1,1,1]"),
     (mask, "decoding.min_size=40"),
-    (rule, "evaluation.min_iou=0.6"),
+    (mask, "decoding.min_size_um3=0.0003"),
+    (rule, "evaluation.min_iou=0.4"),
+    (rule, "evaluation.strict_iou=0.6"),
     (rule, "evaluation.max_distance_nm=100"),
     (rule, "evaluation.connectivity=6"),
 ]  # fmt: skip

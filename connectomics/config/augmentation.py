@@ -8,6 +8,7 @@ class FlipConfig:
     """`flip`: mirror the patch along each of some axes independently."""
 
     enabled: bool = False
+    """Whether it is used."""
     prob: float = 0.5
     """Probability of mirroring, for each axis on its own."""
     spatial_axis: list[int] = field(default_factory=lambda: [1, 2])
@@ -19,7 +20,9 @@ class RotateConfig:
     """`rotate`: turn the patch in the section plane, every section alike."""
 
     enabled: bool = False
+    """Whether it is used."""
     prob: float = 0.5
+    """Probability for each patch, in [0, 1]."""
     max_angle: float = 90.0
     """The angle is uniform in [-max_angle, max_angle], in degrees."""
 
@@ -29,7 +32,9 @@ class ElasticConfig:
     """`elastic`: a smooth random displacement in the section plane."""
 
     enabled: bool = False
+    """Whether it is used."""
     prob: float = 0.3
+    """Probability for each patch, in [0, 1]."""
     sigma_range: tuple[float, float] = (15.0, 30.0)
     """Smoothing length of the displacement field, in pixels; drawn uniformly."""
     magnitude_range: tuple[float, float] = (2.0, 6.0)
@@ -41,7 +46,9 @@ class MisalignmentConfig:
     """`misalignment`: from a section on, the rest of the stack is displaced; or one section slips."""
 
     enabled: bool = False
+    """Whether it is used."""
     prob: float = 0.5
+    """Probability for each patch, in [0, 1]."""
     displacement: int = 16
     """Largest displacement along y and along x, in pixels."""
     rotate_ratio: float = 0.0
@@ -53,7 +60,9 @@ class MissingSectionConfig:
     """`missing_section`: whole inner sections lose their image."""
 
     enabled: bool = False
+    """Whether it is used."""
     prob: float = 0.3
+    """Probability for each patch, in [0, 1]."""
     num_sections: int = 2
     """1 to `num_sections` sections are lost."""
 
@@ -63,7 +72,9 @@ class MissingPartsConfig:
     """`missing_parts`: a band of one section loses its image."""
 
     enabled: bool = False
+    """Whether it is used."""
     prob: float = 0.5
+    """Probability for each patch, in [0, 1]."""
     hole_range: tuple[float, float] = (0.1, 0.3)
     """Width of the lost band, as a share of the section's shorter side; drawn uniformly."""
 
@@ -73,7 +84,9 @@ class MotionBlurConfig:
     """`motion_blur`: sections blurred along one direction, as when the stage moved."""
 
     enabled: bool = False
+    """Whether it is used."""
     prob: float = 0.3
+    """Probability for each patch, in [0, 1]."""
     sections: int = 2
     """1 to `sections` sections are blurred."""
     kernel_size: int = 11
@@ -85,7 +98,9 @@ class CutNoiseConfig:
     """`cut_noise`: a random box of the patch gets noise."""
 
     enabled: bool = False
+    """Whether it is used."""
     prob: float = 0.5
+    """Probability for each patch, in [0, 1]."""
     length_ratio: float = 0.25
     """Extent of the box along each axis, as a share of the patch's, in (0, 1]."""
     noise_scale: float = 0.2
@@ -97,7 +112,9 @@ class CutBlurConfig:
     """`cut_blur`: a random box of the patch loses resolution."""
 
     enabled: bool = False
+    """Whether it is used."""
     prob: float = 0.5
+    """Probability for each patch, in [0, 1]."""
     length_ratio: float = 0.25
     """Extent of the box along each axis, as a share of the patch's, in (0, 1]."""
     down_ratio_range: tuple[float, float] = (2.0, 8.0)
@@ -109,13 +126,17 @@ class IntensityConfig:
     """`intensity`: noise, shift and contrast, each with its own chance; the image stays in [0, 1]."""
 
     enabled: bool = False
+    """Whether it is used."""
     gaussian_noise_prob: float = 0.3
+    """Probability of adding noise, for each patch, in [0, 1]."""
     gaussian_noise_std: float = 0.05
     """Standard deviation of the noise, in units of the image's [0, 1]."""
     shift_intensity_prob: float = 0.3
+    """Probability of making all of it brighter or darker, for each patch, in [0, 1]."""
     shift_intensity_offset: float = 0.1
     """The shift is uniform in [-offset, offset]."""
     contrast_prob: float = 0.3
+    """Probability of changing the contrast, for each patch, in [0, 1]."""
     contrast_range: tuple[float, float] = (0.7, 1.4)
     """The image is raised to a power (gamma) drawn uniformly from this range."""
 

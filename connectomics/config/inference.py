@@ -47,6 +47,7 @@ class TestTimeAugmentationConfig:
     """`inference.test_time_augmentation`: predict mirrored views and join them."""
 
     enabled: bool = True
+    """Whether more than one view is taken."""
     flip_axes: Literal["all"] | list[int] = "all"
     """Axes (0 is z) whose mirrorings, in all combinations, are the views; "all" is [0, 1, 2], 8 views."""
     rotation90_axes: list[int] = field(default_factory=list)

@@ -59,6 +59,7 @@ class EarlyStoppingConfig:
     """`monitor.early_stopping`: end a training that no longer improves."""
 
     enabled: bool = False
+    """Whether a training ends early at all."""
     monitor: str = "val_loss_total"
     """The logged number that should improve."""
     mode: Literal["min", "max"] = "min"

@@ -48,6 +48,7 @@ class EMAConfig:
     """`optimization.ema`: an exponential moving average of the weights."""
 
     enabled: bool = True
+    """Whether an average is kept beside the weights."""
     decay: float = 0.999
     """Share of the average that each step keeps, in [0, 1). The average reaches back about 1 / (1 - decay) steps, which
     should be a small part of the run: weights from when the learning rate was high do not fit those from its end."""

@@ -27,6 +27,7 @@ NOT_ANNOTATED = (200, 90, 60)
 MARK = (255, 200, 0)
 GAP = 6
 TITLE_HEIGHT = 20
+FONT_SCALE = 0.45
 PROFILE_HEIGHT = 96
 """About how high the cut along z is drawn, in pixels."""
 
@@ -114,7 +115,9 @@ def _drawn(image: NDArray[np.float32], target: NDArray, valid: NDArray, thicknes
 
 def _titled(title: str, cell: Picture) -> Picture:
     strip = np.zeros((TITLE_HEIGHT, cell.shape[1], 3), np.uint8)
-    cv2.putText(strip, title, (4, TITLE_HEIGHT - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (255, 255, 255), 1, cv2.LINE_AA)
+    (width, _), _ = cv2.getTextSize(title, cv2.FONT_HERSHEY_SIMPLEX, FONT_SCALE, 1)
+    scale = FONT_SCALE * min(1.0, (cell.shape[1] - 8) / width)  # a long title is written smaller, not cut off
+    cv2.putText(strip, title, (4, TITLE_HEIGHT - 6), cv2.FONT_HERSHEY_SIMPLEX, scale, (255, 255, 255), 1, cv2.LINE_AA)
     return np.concatenate([strip, cell])
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import ceil, prod
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from connectomics.config.decoding import DecodingConfig
 from connectomics.decoding.polarity2instance import decode_classes, decode_sides, number_annotated
 from connectomics.decoding.size import remove_small
+from connectomics.geometry import Spacing
 from connectomics.lookup import pick
 
 Probability = npt.NDArray[np.float32]
@@ -97,6 +99,17 @@ DECODERS: Mapping[str, Decoder] = {
     ),
 }
 """`decoding.name` to the decoder."""
+
+
+def in_voxels(config: DecodingConfig, spacing_nm: Spacing) -> DecodingConfig:
+    """Return the settings with the minimum size in voxels alone: the larger of `min_size` and `min_size_um3`.
+
+    Args:
+        config: The settings.
+        spacing_nm: Voxel size of the volume along (z, y, x), in nanometres.
+    """
+    least = ceil(round(config.min_size_um3 * 1e9 / prod(spacing_nm), 6))
+    return replace(config, min_size=max(config.min_size, least), min_size_um3=0.0)
 
 
 def pick_decoder(config: DecodingConfig) -> Decoder:

@@ -106,13 +106,18 @@ def _parted(picture: npt.NDArray, ids: npt.NDArray, parts: int) -> npt.NDArray:
     return picture
 
 
-def sections_side_by_side(image: npt.NDArray, label: npt.NDArray, probability: npt.NDArray, num_sections: int) -> Color:
-    """Return one picture of a patch: a column for each of some sections; raw, raw with label, and probability below.
+def sections_side_by_side(
+    image: npt.NDArray, label: npt.NDArray, probability: npt.NDArray, outcomes: npt.NDArray, num_sections: int
+) -> Color:
+    """Return one picture of a patch: a column for each of some sections.
+
+    From above: raw, raw with the label, raw with every object in the style of what became of it, and probability.
 
     Args:
         image: Grey values in [0, 1], (Z, Y, X).
         label: Foreground where more than 0.5, (C, Z, Y, X); each of several channels has a colour of `CHANNEL_COLORS`.
         probability: Probabilities in [0, 1], (C, Z, Y, X); each channel is a row.
+        outcomes: What became of each object: its place in `outcome_styles.STYLES`, from 1; 0 for none, (Z, Y, X).
         num_sections: Columns, evenly spread over the depth.
 
     Returns:
@@ -123,7 +128,9 @@ def sections_side_by_side(image: npt.NDArray, label: npt.NDArray, probability: n
     columns = []
     for z in chosen:
         raw = np.repeat(to_gray(image[z])[..., np.newaxis], 3, axis=-1)
-        columns.append(stacked([raw, _all_outlined(raw, label[:, z] > 0.5), *map(heat, probability[:, z])], axis=0))
+        judged = draw_outcomes(to_gray(image[z]), [(word, outcomes[z] == i) for i, word in enumerate(STYLES, 1)])
+        rows = [raw, _all_outlined(raw, label[:, z] > 0.5), judged, *map(heat, probability[:, z])]
+        columns.append(stacked(rows, axis=0))
     return stacked(columns, axis=1)
 
 

@@ -87,6 +87,11 @@ def label_mask(mask: Mask, connectivity: Connectivity = 26) -> tuple[NDArray[np.
     return ids.astype(np.min_scalar_type(number), copy=False), number
 
 
+def least_usual(voxels: NDArray[np.int64]) -> float:
+    """Return the size that 95 % of some objects reach, in voxels, of their sizes (N,); there is at least one."""
+    return float(np.quantile(voxels, 0.05))
+
+
 def measure_components(
     ids: NDArray[np.unsignedinteger],
     number: int,

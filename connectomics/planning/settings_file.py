@@ -94,8 +94,7 @@ default:
       reject_sampling: {{size_thres: {plan.size_thres}, p: 0.95}} # {why["size_thres"]}
     data_transform: {{pad_size: {list(plan.pad)}, pad_mode: reflect}}
   decoding:
-    min_size: {plan.min_size} # voxels; {why["min_size"]}
-    tuning: {{min_sizes: {sorted({0, plan.min_size, 2 * plan.min_size})}}}
+    min_size: {plan.min_size} # voxels; {why["min_size"]}; tune mode tries others
 """
 
 

@@ -8,6 +8,7 @@ from itertools import groupby
 from math import ceil, floor, log10
 from typing import Any, ClassVar, final
 
+from connectomics.metrics import METRICS
 from connectomics.reports.thresholds import Curves
 
 MOST_TICKS = 6
@@ -15,6 +16,8 @@ MOST_TICKS = 6
 
 STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 """Steps between ticks that people count in, times a power of ten."""
+
+SHARE = "share, from 0 to 1; higher is better"
 
 ROOM = 5.0
 """A chart in which lower is better reaches to this many times the best of its first line; what is beyond is bad."""
@@ -128,11 +131,12 @@ def draw_curves(title: str, curves: Curves, used: float | None = None) -> list[C
         used: The threshold that was used, marked with a line.
     """
     names = list(dict.fromkeys(name for numbers in curves.values() for name in numbers))
-    lines = {name: Line(name, {t: numbers.get(name) for t, numbers in curves.items()}, 0) for name in names}
+    titles = {name: METRICS[name].title if name in METRICS else name for name in names}
+    lines = {name: Line(titles[name], {t: numbers.get(name) for t, numbers in curves.items()}, 0) for name in names}
     shares = [name for name in names if max(_known([lines[name]]), default=0.0) <= 1]
     groups = [shares] * bool(shares) + [[name] for name in names if name not in shares]
     return [
-        Chart(title, "share" if group is shares else group[0], lines_of(lines[name] for name in group), used)
+        Chart(title, SHARE if group is shares else titles[group[0]], lines_of(lines[name] for name in group), used)
         for group in groups
     ]
 

@@ -20,15 +20,27 @@ def key_of(kind: str) -> str:
 
 def detection_sentence(counts: Counts, noun: str) -> str:
     """Say how many annotated objects were detected, how many missed, and how many predicted ones are invented."""
+    merged = counts["detected"] - counts["found"] - counts["poorly_outlined"] - counts["split"]
+    covered = f" ({merged:,} of them only as parts of mergers)" if merged else ""
     return (
-        f"{counts['detected']:,} of {counts['annotated']:,} annotated {noun} detected, {counts['missed']:,} missed; "
-        f"{counts['invented']:,} of {counts['predicted']:,} predicted {noun} invented"
+        f"{counts['detected']:,} of {counts['annotated']:,} annotated {noun} detected{covered}, "
+        f"{counts['missed']:,} missed; {counts['invented']:,} of {counts['predicted']:,} predicted {noun} invented"
     )
 
 
 def outcome_phrases(counts: Counts) -> list[tuple[str, str]]:
     """Return each outcome with what is written of it, such as "found 25"."""
     return [(str(outcome), f"{STYLES[outcome].title} {counts[outcome.key]:,}") for outcome in Outcome]
+
+
+def speck_sentence(counts: Counts, noun: str) -> str:
+    """Say how many of the predicted objects are far smaller than annotated ones; "" if none is."""
+    if not counts["specks"]:
+        return ""
+    return (
+        f"{counts['specks']:,} of {counts['predicted']:,} predicted {noun} are below {counts['speck_voxels']:,} "
+        "voxels, half of what 95 % of the annotated ones reach"
+    )
 
 
 def score_sentence(counts: Counts) -> str:
@@ -59,6 +71,8 @@ class Headline:
     rest: str
     outcomes: tuple[Chip, ...]
     """What became of them; empty without a label."""
+    specks: str = ""
+    """How many of the predicted ones are far smaller than annotated ones; "" if none is."""
 
 
 def headline(volume: Mapping[str, Any], noun: str) -> Headline:
@@ -76,4 +90,4 @@ def headline(volume: Mapping[str, Any], noun: str) -> Headline:
     if volume["turned"]:
         text = f"of the found ones, {volume['turned']:,} the wrong way round"
         chips.append(Chip("turned", text, STYLES["turned"].meaning))
-    return Headline(volume["name"], first, f"; {rest}", tuple(chips))
+    return Headline(volume["name"], first, f"; {rest}", tuple(chips), speck_sentence(counts, noun))

@@ -156,7 +156,7 @@ def _entry(volume: ReportedVolume, outlined: OutlinedPair, means: NDArray[np.flo
         "units": UNITS,
         "has_probability": volume.probability is not None,
         "predicted": len(judged.both.predicted),
-        "detection": None if judged.outcomes is None else judged.outcomes.to_json(),
+        "detection": None if judged.outcomes is None else judged.to_json(),
         "turned": int(np.count_nonzero(judged.turned)),
         "cut": len(listed) > MAX_LISTED,
         "objects": [asdict(one) for one in listed[:MAX_LISTED]],

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from connectomics.metrics import METRICS
-from connectomics.reports.counts import detection_sentence, outcome_phrases, score_sentence
+from connectomics.reports.counts import detection_sentence, outcome_phrases, score_sentence, speck_sentence
 
 DETECTION = "synapse_detection"
 """The score that is told in sentences on the screen."""
@@ -78,7 +78,8 @@ def print_scores(console: Console, scores: Mapping[str, Any], noun: str = "synap
 def _told(counts: Mapping[str, Any], noun: str) -> list[str]:
     """Return what is said of the objects of a volume."""
     outcomes = ", ".join(text for _, text in outcome_phrases(counts))
-    return [detection_sentence(counts, noun), outcomes, score_sentence(counts)]
+    told = [detection_sentence(counts, noun), outcomes, speck_sentence(counts, noun), score_sentence(counts)]
+    return [line for line in told if line]
 
 
 def _without_counts(row: Mapping[str, Any]) -> dict[str, Any]:

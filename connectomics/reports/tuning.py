@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any
 
 from connectomics.metrics import METRICS
-from connectomics.reports.charts import Chart, Line, lines_of
+from connectomics.reports.charts import SHARE, Chart, Line, lines_of
 from connectomics.reports.templates import dump_json, fill, write_score
 from connectomics.reports.tried_sections import TriedSection, encode_section
 
@@ -100,7 +100,7 @@ def _chart(what: str, rows: Rows, names: Sequence[str], used: float, size: int) 
     first = METRICS[names[0]]
     axis = first.described(names[0])
     if len(names) > 1:
-        axis = f"share, from 0 to 1; {first.direction} is better"
+        axis = SHARE
     titles = {key: title for name in names for key, title in METRICS[name].lines(name).items() if key in rows[0]}
     lines = [
         Line(title, _values(rows, key, one), series, one)

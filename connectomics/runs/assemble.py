@@ -123,4 +123,7 @@ def require_divisible(config: Config) -> None:
     }
     for key, size in sizes.items():
         if any(n % f for n, f in zip(size, factor, strict=True)):
-            raise ConfigError(f"{key} is {list(size)}; it must be divisible by {list(factor)} along (z, y, x)")
+            near = [max(f, round(n / f) * f) for n, f in zip(size, factor, strict=True)]
+            raise ConfigError(
+                f"{key} is {list(size)}; it must be divisible by {list(factor)} along (z, y, x); the nearest is {near}"
+            )

@@ -10,6 +10,7 @@ import connectomics
 from connectomics.lookup import suggest
 from connectomics.runs import cli
 from connectomics.runs.cremi import cli as cremi
+from connectomics.stopping import signals_answered
 
 Run = Callable[[Sequence[str], str], int]
 """Takes the arguments behind the word, and how the command is called in its usage; returns the exit status."""
@@ -23,6 +24,12 @@ class Command:
     usage: str
     """What follows the word, as an example."""
     help: str
+
+
+def program() -> int:
+    """Run the command of the command line, as the process that it is, and return the exit status."""
+    with signals_answered():
+        return main()
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -54,9 +54,10 @@ def decode_volume(job: Job, volume: LabelledSource, predicted: Iterator[Sections
 
 def _decoded_parts(job: Job, volume: LabelledSource, predicted: Iterator[Sections]) -> Iterator[Sections]:
     """Yield labels (1, n, Y, X): as the sections come, or all of them at the end where the decoder needs the whole."""
-    if job.decoder.by_section(job.decoding):
+    decoding = job.decoding_of(volume)
+    if job.decoder.by_section(decoding):
         for sections in predicted:
-            labels = job.decoder.decode(sections.voxels, job.decoding)
+            labels = job.decoder.decode(sections.voxels, decoding)
             yield Sections(sections.z, labels[np.newaxis], sections.corner)
         return
     if job.saving is not None:
@@ -67,7 +68,7 @@ def _decoded_parts(job: Job, volume: LabelledSource, predicted: Iterator[Section
         whole = np.empty((job.plan.channels, *volume.image.shape), np.float32)
         for sections in predicted:
             whole[(slice(None), *sections.box.slices)] = sections.voxels
-    yield Sections(0, job.decoder.decode(whole, job.decoding)[np.newaxis])
+    yield Sections(0, job.decoder.decode(whole, decoding)[np.newaxis])
 
 
 def _writer(job: Job, volume: LabelledSource, saving: Saving, made_from: str) -> VolumeWriter:

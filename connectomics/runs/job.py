@@ -19,7 +19,7 @@ from connectomics.config import Config, as_plain
 from connectomics.config.data import ImageTransformConfig, VolumesConfig
 from connectomics.config.decoding import DecodingConfig
 from connectomics.data.targets import Target, build_target
-from connectomics.decoding import Decoder, pick_decoder
+from connectomics.decoding import Decoder, in_voxels, pick_decoder
 from connectomics.errors import CheckpointError, UserError
 from connectomics.geometry import Connectivity
 from connectomics.inference import SAVED_TYPES, InferencePlan, SavedType, circumstances, concerning, plan_inference
@@ -52,9 +52,21 @@ class Tuning:
 
     thresholds: tuple[float, ...]
     """The thresholds to try, ascending."""
-    min_sizes: tuple[int, ...]
+    min_sizes: tuple[int, ...] | None
+    """The minimum sizes to try, in voxels; None goes by the annotation."""
     metric: str
     """Name of the score that decides."""
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The minimum sizes, once they are chosen.
+
+        Raises:
+            ValueError: If they are not; see `tried_sizes.with_sizes`.
+        """
+        if self.min_sizes is None:
+            raise ValueError("the minimum sizes to try were not chosen")
+        return self.min_sizes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,6 +123,11 @@ class Job:
             else:
                 self._measured[volume.name] = measure_once(self.run.grey_values(volume.name), volume, self._transform)
         return self._measured[volume.name]
+
+    def decoding_of(self, volume: LabelledSource) -> DecodingConfig:
+        """Return how a volume is decoded, with the minimum size in its voxels."""
+        assert volume.image.info.spacing_nm is not None
+        return in_voxels(self.decoding, volume.image.info.spacing_nm)
 
     def require_disk(self) -> None:
         """Refuse to predict when the results would not fit on the disk.
@@ -264,7 +281,7 @@ def _tuning(config: Config) -> Tuning:
     tuning = config.decoding.tuning
     first, last, step = tuning.thresholds
     thresholds = tuple(round(first + i * step, 9) for i in range(int((last - first) / step + 1e-6) + 1))
-    return Tuning(thresholds, tuple(tuning.min_sizes), tuning.metric)
+    return Tuning(thresholds, None if tuning.min_sizes is None else tuple(tuning.min_sizes), tuning.metric)
 
 
 def _stamp(config: Config, checkpoint: Path, step: int) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from connectomics.config.decoding import DecodingConfig
 from connectomics.drawing.figures import Gray, draw_outcomes, to_gray, write_png
 from connectomics.geometry import Box
 from connectomics.metrics.judged import Judged
@@ -49,6 +50,12 @@ def write_plain_picture(job: Job, volume: LabelledSource, foreground: npt.NDArra
         gray, ids = _gray_of(job, volume, z), mask.read(Box.sections(z, z + 1, mask.shape))[0, 0]
         drawn.append((gray, draw_outcomes(gray, [("found", ids > 0)], [ids], max(1, len(job.decoder.classes)))))
     write_png(job.run.picture(volume.name), lay_out(drawn, []))
+
+
+def _least(decoding: DecodingConfig) -> str:
+    """Return the minimum sizes of an object in words."""
+    told = [f"{decoding.min_size} voxels"] if decoding.min_size > 1 else []
+    return " and ".join(told + ([f"{decoding.min_size_um3:g} µm³"] if decoding.min_size_um3 else [])) or "none"
 
 
 def _gray_of(job: Job, volume: LabelledSource, z: int) -> Gray:
@@ -110,7 +117,7 @@ def publish_page(draft: PageDraft, job: Job, scores: Mapping[str, Any] | None, m
         "step": f"{stamp['step']:,}",
         "made": str(stamp["created"]),
         "threshold": f"{decoding.threshold:g}",
-        "minimum size": f"{decoding.min_size} voxels" if decoding.min_size > 1 else "none",
+        "minimum size": _least(decoding),
         "connectomics": str(stamp["connectomics"]),
     }
     noun = job.decoder.noun

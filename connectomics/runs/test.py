@@ -102,7 +102,7 @@ def _test_volume(job: Job, volume: LabelledSource, keeper: Keeper, draft: PageDr
 
 def marks_of(job: Job, volume: LabelledSource) -> tuple[str, str]:
     """Return short digests of what the mask and the scores of a volume depend on."""
-    decoding = job.decoding
+    decoding = job.decoding_of(volume)
     mask = digest(mark_of(job, volume), decoding.name, decoding.threshold, decoding.min_size, decoding.dilation)
     truth = [state_of_files(source) for source in (volume.label, volume.mask) if source is not None]
     return mask, digest(mask, truth, list(job.metrics), repr(job.rule))
@@ -122,12 +122,14 @@ def _judge(job: Job, volume: LabelledSource, decoded: Decoded) -> tuple[Judged, 
 def _find(job: Job, volume: LabelledSource, made_from: str) -> Decoded:
     """Predict and decode a volume into its files; return what was found."""
     begun = time.monotonic()
+    was_there = job.saving is not None and job.run.prediction(volume.name, job.saving.suffix).exists()
     with closing(predict_sections(job, volume)) as predicted:
         decoded = decode_volume(job, volume, predicted, made_from)
     seconds, voxels = time.monotonic() - begun, prod(volume.image.shape)
+    speed = "" if was_there else f"{voxels / seconds / 1e6:.3g} million voxels/s, "  # reading it again is none
     say(
-        f"{volume.name}: {describe_seconds(seconds)}, {voxels / seconds / 1e6:.3g} million voxels/s, peak memory "
-        f"{peak_memory(job.network)}, {decoded.foreground.sum() / voxels:.2%} of the voxels are in {job.decoder.noun}"
+        f"{volume.name}: {describe_seconds(seconds)}, {speed}peak memory {peak_memory(job.network)}, "
+        f"{decoded.foreground.sum() / voxels:.2%} of the voxels are in {job.decoder.noun}"
     )
     return decoded
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import gc
+import shutil
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytorch_lightning as pl
 
-from connectomics.files import hold, write_text
+from connectomics.files import hold, write_text, write_whole
 from connectomics.inference.memory import shortage_told
 from connectomics.runs.folder import RunFolder, new_run, run_of
 from connectomics.runs.label_sense import tell_foreground, tell_shared_tissue
@@ -100,7 +101,16 @@ def newest_of(place: str, max_steps: int) -> tuple[Path | None, bool]:
         f"{found.path} is of step {found.step}, and optimization.max_steps is {max_steps}: nothing is left to train. "
         "Raise it to go on, or leave --resume away to begin anew"
     )
+    if is_first_process():
+        _complete(RunFolder(found.path.parent.parent), found.path)
     return found.path, True
+
+
+def _complete(run: RunFolder, newest: Path) -> None:
+    """Write the `last.ckpt` of a training that was killed right before, when one of the best was written already."""
+    if newest != run.last_checkpoint:
+        with hold(run.writer_lock, f"{run.root}: the training"), write_whole(run.last_checkpoint) as partial:
+            shutil.copyfile(newest, partial)
 
 
 def resume_hint(interrupted: TrainingInterrupted) -> str:

@@ -13,6 +13,7 @@ from connectomics.data.learning_sources import LearningSources
 from connectomics.data.targets import build_target
 from connectomics.errors import CheckpointError
 from connectomics.inference.activations import build_activations
+from connectomics.runs.job import match_rule
 from connectomics.runs.resolution import learnt_sizes, require_learnt, require_one_resolution
 from connectomics.screen.console import quiet_libraries
 from connectomics.training.checkpoints import is_finite, read_checkpoint, require_same_model
@@ -108,6 +109,7 @@ def build_learning(config: Config, sources: LearningSources | None = None) -> Le
         target=build_target(config.data.target),
         activations=build_activations(config.inference.model.channel_activations, config.model.out_channels),
         decoding=config.decoding,
+        rule=match_rule(config),
         optimization=config.optimization,
         monitor=config.monitor,
         devices=choose_devices(config.system),

@@ -46,7 +46,7 @@ def _sweep_levels(
     job: Job, volume: LabelledSource, predicted: Iterator[Sections]
 ) -> tuple[list[Row], list[TriedSection]]:
     """Score all masks at once."""
-    thresholds, sizes, spacing = job.tuning.thresholds, job.tuning.min_sizes, volume.image.info.spacing_nm
+    thresholds, sizes, spacing = job.tuning.thresholds, job.tuning.sizes, volume.image.info.spacing_nm
     assert spacing is not None
     parts = ((sections.box, job.decoder.foreground(sections.voxels)) for sections in predicted)
     levels = measure_levels(parts, volume.image.shape, thresholds)
@@ -66,7 +66,7 @@ def _sweep_levels(
 def _sections(job: Job, volume: LabelledSource, opened: Sequence[Levels], truth: LabelIds) -> list[TriedSection]:
     """Return some sections with what each setting finds there; what nobody annotated is background."""
     foreground, counts = truth.ids != 0, truth.annotated
-    order = sorted(range(len(opened)), key=lambda i: job.tuning.min_sizes[i])
+    order = sorted(range(len(opened)), key=lambda i: job.tuning.sizes[i])
     shown = []
     for z in busiest(foreground.sum(axis=(1, 2))):
         counted = np.True_ if counts is None else counts[z]
@@ -86,8 +86,8 @@ def _sweep_decoded(
     truth, spacing = read_truth(job, volume), volume.image.info.spacing_nm
     assert spacing is not None
     rows = []
-    for size, threshold in product(job.tuning.min_sizes, job.tuning.thresholds):
-        setting = replace(job.decoding, threshold=threshold, min_size=size)
+    for size, threshold in product(job.tuning.sizes, job.tuning.thresholds):
+        setting = replace(job.decoding, threshold=threshold, min_size=size, min_size_um3=0.0)
         labels = job.decoder.decode(whole, setting)
         pair = LabelPair(labels, truth.ids, spacing, truth.annotated, bool(job.decoder.classes))
         rows.append({"threshold": threshold, "min_size": size, **_plain_scores(job, pair, _names(job))})

@@ -21,6 +21,7 @@ from connectomics.runs.job import Job, digest
 from connectomics.runs.prediction import mark_of
 from connectomics.runs.remarks import tell_what_to_know
 from connectomics.runs.tried_settings import Row, sweep_volume
+from connectomics.runs.tried_sizes import with_sizes
 from connectomics.screen.console import say
 from connectomics.screen.durations import describe_seconds
 from connectomics.volumes.state import state_of_files
@@ -42,6 +43,7 @@ def tune(job: Job) -> RunFolder:
     with ExitStack() as stack:
         for volume in job.volumes:
             stack.enter_context(hold(job.run.lock(volume.name), f"{job.run.results}: {job.mode} of {volume.name}"))
+        job = with_sizes(job)
         say(f"predicting {len(job.volumes)} volume(s) {job.weights}")
         for volume in job.volumes:
             begun, mark = time.monotonic(), mark_of(job, volume)
@@ -52,7 +54,7 @@ def tune(job: Job) -> RunFolder:
             made_from.append(digest(volume.name, mark, truth))
             say(f"{volume.name}: {len(rows[volume.name])} settings, {describe_seconds(time.monotonic() - begun)}")
         with hold(job.run.joint_lock, str(job.run.sweep)):
-            tried = (job.tuning.thresholds, job.tuning.min_sizes, job.tuning.metric, list(job.metrics), repr(job.rule))
+            tried = (job.tuning.thresholds, job.tuning.sizes, job.tuning.metric, list(job.metrics), repr(job.rule))
             _write(job, rows, sections, digest(made_from, tried), keeper)
     return job.run
 
@@ -106,6 +108,8 @@ def _write(
     on = f"{len(means)} settings on {', '.join(rows)}"
     head = f"# The best of {on}: {metric} {best[metric]:.6g} ({'lower' if lower else 'higher'} is better).\n"
     settings = {"decoding": {"threshold": best["threshold"], "min_size": best["min_size"]}}
+    if job.decoding.min_size_um3:
+        settings["decoding"]["min_size_um3"] = 0.0  # what was tried counts voxels alone
     write_text(run.tuned, head + yaml.safe_dump(settings, sort_keys=False))
     _tell(job, means, best, on)
 
@@ -117,8 +121,17 @@ def _tell(job: Job, means: Sequence[Row], best: Row, on: str) -> None:
     tried = sorted({row["threshold"] for row in means})
     if best["threshold"] in (tried[0], tried[-1]) and len(tried) > 1:
         say("that is the end of decoding.tuning.thresholds: beyond it could be a better one")
+    if not best["synapse_detection"]:
+        say(
+            "with that setting not one annotated object is found: train longer, look at the labels of data.val, or "
+            "choose by another score, decoding.tuning.metric"
+        )
     say(f"all scores are in {job.run.sweep}, curves for a browser in {job.run.sweep_page}")
-    say(f"test with these settings: --mode test --checkpoint {job.stamp['checkpoint']} --tuned {job.run.tuned}")
+    config = job.run.config if job.run.config.exists() else "..."
+    say(
+        f"test with these settings: python scripts/main.py --config {config} --mode test "
+        f"--checkpoint {job.stamp['checkpoint']} --tuned {job.run.tuned}"
+    )
 
 
 def _written(value: float | None) -> str:

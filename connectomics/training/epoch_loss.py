@@ -60,8 +60,10 @@ class EpochLoss(pl.Callback):
             self._sums_of_steps = self._sums
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Log the mean; Lightning calls this anew, without a batch, after a resume."""
+        """Log the mean, before any checkpoint that does not log it again; Lightning would do so after them."""
         if self._grew:
             total, count = self._sums
-            pl_module.log("train_loss_total_epoch", total / count)
+            pl_module.log("train_loss_total_epoch", total / count, logger=False)
+            if trainer.logger is not None:
+                trainer.logger.log_metrics({"train_loss_total_epoch": float(total / count)}, trainer.global_step - 1)
         self._grew = False

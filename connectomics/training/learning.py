@@ -13,6 +13,7 @@ from connectomics.config.optimization import OptimizationConfig
 from connectomics.data.targets import Target
 from connectomics.geometry import Spacing
 from connectomics.inference.activations import ChannelActivations
+from connectomics.metrics.matching import MatchRule
 from connectomics.training.devices import Devices
 
 
@@ -27,6 +28,8 @@ class Learning:
     """What makes probabilities of logits, for the scores of a validation."""
     decoding: DecodingConfig
     """What makes a mask of probabilities, for the same."""
+    rule: MatchRule
+    """When a predicted and an annotated object are the same synapse."""
     optimization: OptimizationConfig
     monitor: MonitorConfig
     devices: Devices

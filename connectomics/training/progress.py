@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import sys
-import time
+from math import isnan
 from typing import Any, final
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ProgressBar
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from connectomics.screen.durations import describe_seconds
+from connectomics.screen.moving_bar import MovingBar
 
 SHOWN = ("val_loss_total", "val_jaccard", "val_cremi_distance")
 """Numbers of a validation that are printed."""
-
-LINE_EVERY_S = 30.0
-"""Without a terminal (SLURM, a file) a line is printed this often instead of a moving bar."""
 
 
 @final
@@ -28,10 +24,9 @@ class TrainingProgress(ProgressBar):
         super().__init__()
         self._max_steps, self._samples_per_step = max_steps, samples_per_step
         self._console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
-        self._bar: Progress | None = None
-        self._task = TaskID(0)
+        self._bar = MovingBar(tells_end=True, screen=self._console)
         self._enabled = True
-        self._began, self._first_step, self._printed = 0.0, 0, 0.0
+        self._first_step = 0
 
     def disable(self) -> None:
         """Show nothing, as on every process but the first."""
@@ -39,61 +34,47 @@ class TrainingProgress(ProgressBar):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Begin to measure the speed."""
-        self._began = self._printed = time.monotonic()
         self._first_step = trainer.global_step
-        if self._enabled and trainer.is_global_zero and self._console.is_terminal:
-            self._bar = Progress(BarColumn(), TextColumn("{task.description}"), console=self._console)
-            self._task = self._bar.add_task("", total=self._max_steps, completed=trainer.global_step)
-            self._bar.start()
+        if self._speaks(trainer):
+            self._bar.__enter__()
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Move the bar, or print a line when it is time."""
-        now = time.monotonic()
-        every = 0.5 if self._bar is not None else LINE_EVERY_S
-        if now - self._printed >= every or trainer.global_step == self._max_steps:
-            self._printed = now
-            self._show(trainer, self._describe(trainer, now))
+        if self._speaks(trainer):
+            self._bar.update(trainer.global_step, self._max_steps, self._describe(trainer), first=self._first_step)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Print what the validation found."""
         found = {k: float(v) for k, v in trainer.callback_metrics.items() if k in SHOWN}
-        if found and not trainer.sanity_checking and trainer.is_global_zero and self._enabled:
-            numbers = "  ".join(f"{name} {value:.4f}" for name, value in sorted(found.items()))
+        if found and not trainer.sanity_checking and self._speaks(trainer):
+            numbers = "  ".join(f"{name} {_number(value)}" for name, value in sorted(found.items()))
             self._console.print(f"step {trainer.global_step}/{self._max_steps}  {numbers}")
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Leave the last state of the bar on the screen."""
-        self._stop()
+        """Give the terminal back."""
+        self._bar.stop()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Give the terminal back."""
-        self._stop()
+        self._bar.stop()
 
-    def _stop(self) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
+    def _speaks(self, trainer: pl.Trainer) -> bool:
+        return self._enabled and trainer.is_global_zero
 
-    def _show(self, trainer: pl.Trainer, text: str) -> None:
-        if not (self._enabled and trainer.is_global_zero):
-            return
-        if self._bar is not None:
-            self._bar.update(self._task, completed=trainer.global_step, description=text)
-        else:
-            self._console.print(text)
-
-    def _describe(self, trainer: pl.Trainer, now: float) -> str:
-        done, total = trainer.global_step - self._first_step, self._max_steps
-        parts = [f"step {trainer.global_step}/{total}"]
+    def _describe(self, trainer: pl.Trainer) -> list[str]:
+        parts = [f"step {trainer.global_step}/{self._max_steps}"]
         if "train_loss_total_step" in trainer.callback_metrics:
             parts.append(f"loss {float(trainer.callback_metrics['train_loss_total_step']):.4f}")
         parts.append(f"lr {trainer.optimizers[0].param_groups[0]['lr']:.2e}")
         if (skipped := int(trainer.callback_metrics.get("skipped_steps", 0))) > 0:
             parts.append(f"{skipped} skipped")
-        if done > 0:
-            rate = done / (now - self._began)
-            parts.append(f"{rate * self._samples_per_step:.3g} samples/s")
-            parts.append(f"{describe_seconds((total - trainer.global_step) / rate)} left")
-        return "  ".join(parts)
+        if (done := trainer.global_step - self._first_step) > 0:
+            parts.append(f"{self._bar.rate(done) * self._samples_per_step:.3g} samples/s")
+        return parts
+
+
+def _number(value: float) -> str:
+    """Return a score of a validation; a distance does not exist where nothing is predicted or nothing annotated."""
+    return "undefined (nothing predicted)" if isnan(value) else f"{value:.4f}"

@@ -9,10 +9,11 @@ from typing import Any, Literal, final
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
+from pytorch_lightning.loggers import TensorBoardLogger
 
 from connectomics.config.monitor import CheckpointConfig
 from connectomics.training.bad_steps import SkipBadSteps
-from connectomics.training.unfinished import is_between_steps, validation_follows
+from connectomics.training.unfinished import is_between_steps
 
 
 @final
@@ -50,16 +51,16 @@ class SaveLast(Checkpoint):
         """Begin to count the minutes."""
         self._saved_at = time.monotonic()
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Save after a step when it is time."""
-        if self._minutes is None or not is_between_steps(trainer) or trainer.is_last_batch:
+        """Save when it is time, in front of a step: the numbers of the one before it have been logged by now."""
+        if self._minutes is None or batch_idx == 0 or not is_between_steps(trainer):
             return
         due = time.monotonic() - self._saved_at >= 60 * self._minutes
         if trainer.world_size > 1:
             due = trainer.strategy.reduce_boolean_decision(due, all=False)
-        if due and not validation_follows(trainer, batch_idx) and self._steps.is_worth_saving():
+        if due and self._steps.is_worth_saving():
             self.save(trainer, "step")
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -82,6 +83,13 @@ class SaveLast(Checkpoint):
             self.save(trainer, "epoch")
         if (complaint := self._steps.at_the_end(trainer)) is not None:
             raise complaint
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Write down what was logged before any checkpoint that does not log it again."""
+        if isinstance(trainer.logger, TensorBoardLogger):
+            trainer.logger.experiment.flush()
 
     def save(self, trainer: pl.Trainer, moment: Moment) -> None:
         """Write `last.ckpt`, unless it is of this very moment already, or nothing is to be written at all."""

@@ -73,8 +73,9 @@ def _callbacks(learning: Learning, checkpoints: Path) -> list[Callback]:
     steps = SkipBadSteps(settings.max_skipped_steps, checkpoints)
     callbacks: list[Callback] = [WeightAverage(settings.ema)] if settings.ema.enabled else []
     callbacks += [steps, EpochLoss()]
-    callbacks += [ValidationScores(learning.decoding, monitor.logging.scalar.max_cremi_patches)]
-    callbacks += [ValidationImages(monitor.logging.images, learning.target.foreground)]
+    callbacks += [ValidationScores(learning.decoding, monitor.logging.scalar.max_cremi_patches, learning.rule)]
+    foreground = learning.target.foreground
+    callbacks += [ValidationImages(monitor.logging.images, foreground, learning.decoding, learning.rule)]
     callbacks += [TrainingProgress(settings.max_steps, samples)]
     if monitor.early_stopping.enabled:
         callbacks.append(StopWhenNoBetter(monitor.early_stopping))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, final
 
 import pytorch_lightning as pl
+from pytorch_lightning.loops.progress import _ProcessedTracker
 
 from connectomics.data.loader import TrainingLoader
 
@@ -13,7 +14,7 @@ State = dict[str, Any]
 
 
 def is_between_steps(trainer: pl.Trainer) -> bool:
-    """Return whether the batch that was just trained on completes an optimizer step."""
+    """Return whether the batches that have been trained on are those of complete optimizer steps."""
     return _batches_of_a_step(trainer) == 0
 
 
@@ -47,14 +48,20 @@ class BeginAgain(pl.Callback):
                 progress["epoch_loop.val_loop.batch_progress"][name] |= {
                     "ready": 1, "started": 1, "processed": 0, "completed": 0
                 }  # fmt: skip
-        elif (batches := _batches_of_a_step(trainer)) > 0:
+            return
+        counted = progress["epoch_loop.batch_progress"]
+        if counted["current"]["ready"] > counted["current"]["started"]:  # in front of a batch: as behind the last one
+            for counts in (counted["total"], counted["current"]):
+                counts |= {"ready": counts["started"], "completed": counts["completed"] - 1}
+            counted["is_last_batch"] = False
+        if (batches := _batches_of_a_step(trainer)) > 0:
             _count_back(progress, batches, trainer.train_dataloader)
 
     def on_load_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: State) -> None:
         """Let the loop of training begin, where only a validation is left to do in it."""
         if owes_validation(checkpoint) and checkpoint["global_step"] >= trainer.max_steps:
             self._lifted_limit = trainer.max_steps
-            trainer.fit_loop.epoch_loop.max_steps = -1
+            trainer.fit_loop.epoch_loop.max_steps = checkpoint["global_step"] + 1
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Let a validation that was broken off come before the next step, however short its epoch was."""
@@ -63,7 +70,8 @@ class BeginAgain(pl.Callback):
             trainer.val_check_batch = loop.batch_progress.current.ready
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Put the end of the training back."""
+        """Count a validation that begins again from nothing, and put the end of the training back."""
+        trainer.fit_loop.epoch_loop.val_loop.batch_progress.total.reset()
         if self._lifted_limit is not None:
             trainer.fit_loop.epoch_loop.max_steps, self._lifted_limit = self._lifted_limit, None
 
@@ -71,9 +79,11 @@ class BeginAgain(pl.Callback):
 def _batches_of_a_step(trainer: pl.Trainer) -> int:
     """Return how many batches of a step that is not complete yet have been trained on."""
     loop = trainer.fit_loop.epoch_loop
-    if loop._num_ready_batches_reached():  # the step of an epoch's last batch is complete, however many it has
-        return 0
-    return int(loop.batch_progress.current.processed) % trainer.accumulate_grad_batches  # type: ignore[attr-defined]
+    counts = loop.batch_progress.current
+    assert isinstance(counts, _ProcessedTracker)
+    if counts.ready == counts.processed and loop._num_ready_batches_reached():
+        return 0  # the step of an epoch's last batch is complete, however many it has
+    return counts.processed % trainer.accumulate_grad_batches
 
 
 def _count_back(progress: State, batches: int, loader: Any) -> None:

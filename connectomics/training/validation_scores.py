@@ -1,4 +1,4 @@
-"""What a validation finds beside losses and overlap: the CREMI distance of its patches, and precision over recall."""
+"""What a validation finds beside losses and overlap: CREMI distance and outcomes in patches, precision over recall."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from torch.utils.tensorboard import SummaryWriter
 
 from connectomics.config.decoding import DecodingConfig
 from connectomics.decoding import pick_decoder
-from connectomics.metrics import MaskPair, UndefinedError
+from connectomics.metrics import LabelPair, UndefinedError
 from connectomics.metrics.cleft_distance import measure_cleft_distance
+from connectomics.metrics.judged import judge
+from connectomics.metrics.matching import MatchRule
+from connectomics.metrics.outcomes import Outcome
 from connectomics.training.ranks import sum_over_ranks
 
 BINS = 127
@@ -22,24 +25,33 @@ BINS = 127
 
 @final
 class ValidationScores(pl.Callback):
-    """Logs `val_cremi_distance`, `val_cremi_undefined` and a precision-recall curve.
+    """Logs `val_cremi_distance`, `val_cremi_undefined`, `val_synapses/found` and so on, and a precision-recall curve.
 
     Validation looks at patches, and so does this distance: a cleft beyond the border of a patch is not seen, and the
     number is not that of whole volumes, which `--mode test` gives. It is the mean over at most
     `monitor.logging.scalar.max_cremi_patches` patches, evenly spread and the same every time, of those where something
     is annotated and something predicted; `val_cremi_undefined` is how many of them lack one of the two. Where all do,
-    the distance is nan, and no checkpoint is better for it. Numbers and curve are those of all processes together.
+    the distance is nan, and no checkpoint is better for it. In the same patches it is counted what became of each
+    synapse; one that a border cuts counts as what is seen of it. Numbers and curve are those of all processes together.
     """
 
-    def __init__(self, decoding: DecodingConfig, max_patches: int) -> None:
-        """Prepare to score with a threshold and a decoder; the distance is measured on `max_patches` at most."""
+    def __init__(self, decoding: DecodingConfig, max_patches: int, rule: MatchRule) -> None:
+        """Prepare to score with a threshold and a decoder.
+
+        Args:
+            decoding: The decoder, and its threshold.
+            max_patches: On how many patches at most the distance is measured, and synapses are counted.
+            rule: When a predicted and an annotated object are the same synapse.
+        """
         self._foreground = pick_decoder(decoding).foreground
         self._threshold = decoding.threshold
         self._max_patches = max_patches
+        self._rule = rule
         self._reset()
 
     def _reset(self) -> None:
         self._distance = torch.zeros(3, dtype=torch.float64)  # sum, patches with one, patches without
+        self._outcomes = torch.zeros(len(Outcome), dtype=torch.int64)
         self._counts = torch.zeros(2, BINS, dtype=torch.int64)  # by probability: foreground voxels, and others
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -77,9 +89,12 @@ class ValidationScores(pl.Callback):
             return
         total, defined, undefined = sum_over_ranks(self._distance.to(pl_module.device))
         counts = sum_over_ranks(self._counts.to(pl_module.device))
+        outcomes = sum_over_ranks(self._outcomes.to(pl_module.device))
         if self._max_patches:
             pl_module.log("val_cremi_distance", total / defined)
             pl_module.log("val_cremi_undefined", undefined)
+            for word, number in zip(Outcome, outcomes, strict=True):
+                pl_module.log(f"val_synapses/{word.key}", number.float())
         logger = trainer.logger if trainer.is_global_zero else None
         # each logger has an experiment, of its own type; the base class does not say so
         writer = logger.experiment if logger is not None else None  # type: ignore[attr-defined]
@@ -98,8 +113,12 @@ class ValidationScores(pl.Callback):
     def _measure(self, predicted: Tensor, truth: Tensor, valid: Tensor, spacing_nm: Tensor) -> None:
         z, y, x = (float(f"{size:.6g}") for size in spacing_nm.tolist())  # as it was before it was float32
         ours, theirs = ((mask & valid).cpu().numpy() for mask in (predicted, truth))
+        pair = LabelPair(ours, theirs, (z, y, x))
+        outcomes = judge(pair, self._rule).outcomes
+        assert outcomes is not None  # there is a truth
+        self._outcomes += torch.tensor([outcomes.count(word) for word in Outcome])
         try:
-            distance = measure_cleft_distance(MaskPair(ours, theirs, (z, y, x)))
+            distance = measure_cleft_distance(pair.masks)
             self._distance += torch.tensor([distance.score, 1, 0])
         except UndefinedError:
             self._distance[2] += 1

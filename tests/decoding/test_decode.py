@@ -3,7 +3,7 @@ import pytest
 from scipy import ndimage
 
 from connectomics.config.decoding import DecodingConfig
-from connectomics.decoding import decode, pick_decoder, remove_small
+from connectomics.decoding import decode, in_voxels, pick_decoder, remove_small
 from connectomics.errors import ConfigError
 
 
@@ -45,3 +45,16 @@ def test_a_decoder_with_a_least_size_needs_the_whole_volume_and_leaves_out_what_
     decoder = pick_decoder(config)
     assert not decoder.by_section(config)
     assert decoder.by_section(DecodingConfig())
+
+
+@pytest.mark.parametrize("spacing", [(40.0, 4.0, 4.0), (50.0, 4.6, 4.6), (30.0, 8.0, 8.0)])
+def test_a_minimum_size_in_cubic_micrometres_is_the_least_number_of_voxels_that_has_it(
+    spacing: tuple[float, float, float],
+) -> None:
+    voxel = float(np.prod(spacing)) / 1e9
+    for size in (0.0, 0.0001, 12 * voxel, 12.5 * voxel):
+        least = in_voxels(DecodingConfig(min_size_um3=size), spacing).min_size
+        assert least * voxel >= size * (1 - 1e-6)
+        assert (least - 1) * voxel < size or least == 0
+    assert in_voxels(DecodingConfig(min_size_um3=12 * voxel), spacing).min_size == 12
+    assert in_voxels(DecodingConfig(min_size=40, min_size_um3=12 * voxel), spacing).min_size == 40

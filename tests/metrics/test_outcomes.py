@@ -87,7 +87,7 @@ def test_each_word_means_what_it_says() -> None:
     assert scores == {
         "f1": pytest.approx(2 * (5 / 6) ** 2 / (10 / 6)), "precision": 5 / 6, "recall": 5 / 6, "predicted": 6,
         "annotated": 6, "detected": 5, "one_to_one_f1": 4 / 6, "found": 1, "poorly_outlined": 1,
-        "merged": 1, "split": 1, "missed": 1, "invented": 1,
+        "merged": 1, "split": 1, "missed": 1, "invented": 1, "speck_voxels": 8, "specks": 1,
     }  # fmt: skip
 
 
@@ -117,6 +117,17 @@ def test_only_two_empty_masks_have_no_detection() -> None:
     assert synapse_detection(LabelPair(nothing, something, CREMI))["f1"] == 0
     assert synapse_detection(LabelPair(something, nothing, CREMI))["precision"] == 0
     assert synapse_detection(LabelPair(something, nothing, CREMI))["recall"] is None
+
+
+def test_specks_are_those_below_half_of_what_most_annotated_objects_reach() -> None:
+    truth = np.zeros((3, 60, 60), bool)
+    for i in range(20):
+        truth[1, 3 * i, : 20 + i] = True  # 20 to 39 voxels; 95 % have 20.95 and more
+    predicted = truth.copy()
+    predicted[1, 1, 50:60] = predicted[1, 7, 50:] = predicted[1, 13, 49:] = True  # 10, 10 and 11 voxels
+    scores = synapse_detection(LabelPair(predicted, truth, CREMI))
+    assert (scores["speck_voxels"], scores["specks"], scores["invented"]) == (11, 2, 3)
+    assert synapse_detection(LabelPair(predicted, np.zeros_like(truth), CREMI))["specks"] == 0
 
 
 def test_neither_one_object_over_everything_nor_crumbs_win_the_score_that_decides() -> None:

@@ -21,7 +21,7 @@ from tests.reports.tuned import SIZES, THRESHOLDS, write_tuning_page
 def test_curves_break_where_a_number_is_undefined_and_shares_have_their_own_chart() -> None:
     curves = {t: {"recall": t, "cremi_distance": None if t == 0.5 else 90.0} for t in (0.25, 0.5, 0.75)}
     shares, distance = draw_curves("a title", curves, used=0.5)
-    assert [line.title for chart in (shares, distance) for line in chart.lines] == ["recall", "cremi_distance"]
+    assert [line.title for chart in (shares, distance) for line in chart.lines] == ["voxel recall", "CREMI distance"]
     assert [shares.path(shares.lines[0]).count(letter) for letter in "ML"] == [1, 2]
     assert [distance.path(distance.lines[0]).count(letter) for letter in "ML"] == [2, 0]
     assert distance.lines[0].at(0.5) is None

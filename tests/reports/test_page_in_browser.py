@@ -13,6 +13,7 @@ from connectomics.metrics.matching import MatchRule
 from connectomics.metrics.outcomes import Outcome
 from connectomics.reports.page import ReportHead, write_report
 from tests.browser import Browser, find_browser
+from tests.browser import started as started_browser
 from tests.reports.corrupted import SPACING, corrupted_phantom, scores_of
 from tests.reports.sided import CLASSES, sided_phantom
 
@@ -35,10 +36,10 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+def started() -> Iterator[Browser]:
     assert PROGRAM is not None
-    with Browser(PROGRAM, tmp_path_factory.mktemp("profile")) as browser:
-        yield browser
+    with started_browser(PROGRAM) as program:
+        yield Browser(program.new_page(viewport={"width": 1400, "height": 1100}))
 
 
 @pytest.fixture

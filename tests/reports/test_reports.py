@@ -81,7 +81,7 @@ def simulated(colors: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def test_every_kind_of_object_is_told_apart_by_its_colour_whatever_the_eyes_and_by_its_line() -> None:
-    assert set(STYLES) == {*Outcome, "turned", "annotated"}
+    assert list(STYLES) == [*Outcome, "turned", "annotated"]
     for seen in simulated(np.array([style.color for style in STYLES.values()], float)):
         apart = np.linalg.norm(seen[:, np.newaxis] - seen, axis=-1)
         assert apart[np.triu_indices(len(STYLES), 1)].min() > 20
@@ -145,8 +145,9 @@ def test_in_a_picture_a_synapse_with_its_sides_the_wrong_way_round_has_its_own_c
 
 def test_a_patch_becomes_a_column_for_each_section() -> None:
     patch = np.random.default_rng(0).random((6, 10, 12))
-    picture = sections_side_by_side(patch, patch[np.newaxis] > 0.9, patch[np.newaxis], num_sections=3)
-    assert picture.shape == (3 * 10 + 2 * 4, 3 * 12 + 2 * 4, 3)
+    nothing = np.zeros(patch.shape, np.uint8)
+    picture = sections_side_by_side(patch, patch[np.newaxis] > 0.9, patch[np.newaxis], nothing, num_sections=3)
+    assert picture.shape == (4 * 10 + 3 * 4, 3 * 12 + 2 * 4, 3)
     np.testing.assert_array_equal(picture[:10, :12, 0], to_gray(patch[0]))
     np.testing.assert_array_equal(picture[:10, -12:, 0], to_gray(patch[5]))
 
@@ -154,8 +155,11 @@ def test_a_patch_becomes_a_column_for_each_section() -> None:
 def test_each_channel_of_a_patch_has_its_outlines_and_its_row_of_probabilities() -> None:
     image, label = np.zeros((1, 10, 12)), np.zeros((2, 1, 10, 12))
     label[0, 0, 2:4, 2:4] = label[1, 0, 6:8, 7:9] = 1
-    picture = sections_side_by_side(image, label, np.stack([image, image + 1]), num_sections=1)
-    _, outlines, first, second = (picture[14 * row : 14 * row + 10] for row in range(4))
+    outcomes = np.zeros((1, 10, 12), np.uint8)
+    outcomes[0, 2:4, 2:4], outcomes[0, 6:8, 7:9] = 1, 5
+    picture = sections_side_by_side(image, label, np.stack([image, image + 1]), outcomes, num_sections=1)
+    _, outlines, judged, first, second = (picture[14 * row : 14 * row + 10] for row in range(5))
+    assert drawn_colors(judged) == {"found", "missed"}
     assert [tuple(outlines[at]) for at in ((1, 2), (5, 7))] == list(CHANNEL_COLORS[:2])
     np.testing.assert_array_equal(first, heat(image[0]))
     np.testing.assert_array_equal(second, heat(image[0] + 1))

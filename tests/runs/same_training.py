@@ -16,7 +16,9 @@ def differences(ours: Path, theirs: Path) -> list[str]:
     first, second = (torch.load(run / "checkpoints" / "last.ckpt", weights_only=True) for run in (ours, theirs))
     found = [name for part in KEPT for name in _unequal(first[part], second[part], part)]
     one, other = numbers(ours), numbers(theirs)
-    found += [f"logged {name}" for name in sorted(one.keys() | other.keys()) if one.get(name) != other.get(name)]
+    for name in sorted(one.keys() | other.keys()):
+        steps = {step for step, _ in one.get(name, {}).items() ^ other.get(name, {}).items()}
+        found += [f"logged {name} at {sorted(steps)}"] if steps else []
     names = [{path.name for path in (run / "checkpoints").iterdir()} for run in (ours, theirs)]
     return found + [f"file {name}" for name in sorted(names[0] ^ names[1])]
 

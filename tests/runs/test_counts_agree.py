@@ -124,7 +124,7 @@ def test_the_six_counts_agree_in_json_tables_page_picture_and_console(told: Told
     (entry,) = told.entries()["volumes"]
     assert entry["detection"] == told.counts
     page = (told.results / "report.html").read_text(encoding="utf-8")
-    assert counts_in_text(re.sub("<[^>]*>", "", page[page.index('class="outcomes"') :])) == counts
+    assert counts_in_text(re.sub("<[^>]*>", " ", page[page.index('class="outcomes"') :])) == counts
     assert counts_in_text(re.findall(r"im_test: (found .*)", told.said)[0]) == counts
     judged = judge(pair_of(told), MatchRule())
     assert counts_in_text(", ".join(text for _, text in legend_entries(judged, "clefts"))) == counts

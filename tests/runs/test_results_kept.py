@@ -124,6 +124,7 @@ def test_without_labels_the_same_again_moves_nothing_and_another_rule_moves_what
     assert set(before) == WRITTEN - {"test_im_test_metrics.json", "test_im_test_annotated.csv"} | {"report.html"}
     assert main(command(small, run, *alone)) == 0
     assert earlier(run) == []
+    before = files(run / "results")
     assert main(command(small, run, *alone, "evaluation.connectivity=6")) == 0
     (kept,) = earlier(run)
     moved = {"test_im_test_instances.h5", "test_im_test_synapses.csv", "test_im_test.png", "report.html"}

@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from scipy import ndimage
 
 from connectomics.errors import UserError
 from connectomics.runs.cli import main
 from connectomics.runs.tune import average, choose_best
 from connectomics.volumes.read import read_volume
+from connectomics.volumes.write import write_volume
 from tests.runs.reading import only_run
 from tests.small_run import write_pair
 
@@ -97,6 +99,40 @@ def test_a_best_threshold_at_the_end_of_the_range_is_told(
     assert ("beyond it could be a better one" in capsys.readouterr().out) == says
 
 
+def test_a_best_setting_that_finds_no_synapse_is_told(
+    small: Path, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tuned(small, run)
+    assert "not one annotated object" not in capsys.readouterr().out
+    prediction = read_volume(str(run / "results" / "tune_im_val_prediction.h5")).voxels[0]
+    label = (prediction == prediction.min()).astype(np.uint8)
+    hidden = small.parent / "hidden.h5"
+    write_volume(hidden, label, {"resolution": np.array([40.0, 4.0, 4.0])})
+    least = float(prediction.min()) + 0.01
+    more = f"decoding.tuning.thresholds=[{least:.3f},{least + 0.1:.3f},0.05]"
+    found = tuned(small, run, f"data.val.label=[{hidden}]", more)
+    assert found["best"]["synapse_detection"] == 0
+    assert "not one annotated object is found" in capsys.readouterr().out
+
+
+def test_the_minimum_sizes_come_from_the_annotation_and_that_is_said(
+    small: Path, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    label = read_volume(str(small.parent / "syn_val.h5"), "label").voxels[0]
+    ids, number = ndimage.label(label > 0, np.ones((3, 3, 3)))
+    usual = np.quantile(np.bincount(ids.ravel())[1:], 0.05)
+    expected = sorted({0, int(float(f"{usual / 4:.2g}")), int(float(f"{usual / 2:.2g}"))})
+    found = tuned(small, run, "decoding.tuning.min_sizes=null")
+    assert sorted({row["min_size"] for row in found["mean"]}) == expected
+    assert f"95 % of the {number} annotated objects have at least {usual:.0f} voxels" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("metric", ["synapse_detection", "synapse_f1"])
+def test_objects_can_decide(small: Path, run: Path, metric: str) -> None:
+    found = tuned(small, run, f"decoding.tuning.metric={metric}")
+    assert found["best"][metric] == max(row[metric] for row in found["mean"] if row[metric] is not None)
+
+
 def test_several_volumes_are_averaged(small: Path, run: Path, tmp_path: Path) -> None:
     image, label = write_pair(tmp_path, "other", shape=(3, 10, 50), seed=9)
     both = f"data.val={{image: [{tmp_path}/im_val.h5,{image}], label: [{tmp_path}/syn_val.h5,{label}]}}"
@@ -163,8 +199,6 @@ def test_what_cannot_be_tuned_is_told_in_a_line(
 
 
 def test_where_nothing_has_a_score_there_is_no_best(small: Path, run: Path, capsys) -> None:
-    from connectomics.volumes.write import write_volume
-
     empty = small.parent / "empty.h5"
     write_volume(empty, np.zeros((6, 30, 34), np.uint8), {"resolution": np.array([40.0, 4.0, 4.0])})
     arguments = ["--config", small, "--mode", "tune", "--checkpoint", last(run), f"data.val.label=[{empty}]"]

@@ -135,6 +135,7 @@ def test_an_exported_folder_holds_every_voxel_and_every_synapse(results: Path, t
 
 def test_a_pyramid_keeps_means_and_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("connectomics.runs.viewing.shown_pyramid.SMALLEST", 700)
+    monkeypatch.setattr("connectomics.runs.viewing.shown_pyramid.TILE", (2, 8, 16))
     rng = np.random.default_rng(0)
     grid = {"resolution": np.array(SPACING), "offset": np.zeros(3)}
     (tmp_path / "results").mkdir()

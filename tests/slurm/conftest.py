@@ -35,7 +35,7 @@ SelectTypeParameters=CR_Core
 JobRequeue=1
 AccountingStorageType=accounting_storage/none
 JobAcctGatherType=jobacct_gather/none
-NodeName={node} NodeAddr=127.0.0.1 CPUs={cores} RealMemory=64000 State=UNKNOWN
+NodeName={node} NodeAddr=127.0.0.1 CPUs={cores} RealMemory=500 State=UNKNOWN
 PartitionName=main Nodes={node} Default=YES MaxTime=INFINITE State=UP
 """
 PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch", "srun", "squeue", "scancel", "scontrol", "sinfo")

@@ -110,6 +110,26 @@ def test_a_validation_that_is_broken_off_begins_again_and_nothing_before_it(
     assert differences(only_run(small.parent / "broken"), unbroken()) == []
 
 
+@pytest.mark.parametrize("validation", [1, 2, 3])
+def test_what_follows_a_validation_that_began_again_may_be_broken_off_as_well(
+    small: Path, unbroken: Callable[..., Path], validation: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each try is killed: in the validation, again there, and right behind the checkpoint of the epoch's end."""
+    from connectomics.training.interruption import SaveOnInterrupt
+
+    for batch in (3 * validation - 1, 1):
+        with monkeypatch.context() as patch:
+            at_batch(patch, "validation_step", batch, kill)
+            with pytest.raises(Killed):
+                train(small, "broken", "--resume", "auto")
+    with monkeypatch.context() as patch:
+        patch.setattr(SaveOnInterrupt, "on_train_epoch_end", lambda *_: kill())
+        with pytest.raises(Killed):
+            train(small, "broken", "--resume", "auto")
+    assert train(small, "broken", "--resume", "auto") == 0
+    assert differences(only_run(small.parent / "broken"), unbroken()) == []
+
+
 @pytest.mark.parametrize("batch", [1, 3])
 def test_it_is_saved_by_time_and_a_kill_costs_no_more_than_that(
     small: Path, unbroken: Callable[..., Path], batch: int

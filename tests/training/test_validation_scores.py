@@ -12,8 +12,11 @@ from tensorboard.util import tensor_util
 from torch.utils.tensorboard import SummaryWriter
 
 from connectomics.config import Config
-from connectomics.metrics import MaskPair
+from connectomics.metrics import LabelPair, MaskPair
 from connectomics.metrics.cleft_distance import measure_cleft_distance
+from connectomics.metrics.judged import judge
+from connectomics.metrics.matching import MatchRule
+from connectomics.metrics.outcomes import Outcome
 from connectomics.runs.cli import main
 from connectomics.training.validation_scores import BINS, ValidationScores
 from tests.runs.reading import only_run, scalars, tags
@@ -40,7 +43,8 @@ def validate(config: Config, batches: list[dict], writer: object = None) -> dict
         sanity_checking=False, is_global_zero=True, global_step=7, logger=SimpleNamespace(experiment=writer),
         datamodule=SimpleNamespace(validation_patches=lambda: windows),
     )  # fmt: skip
-    module, scores = Logged(), ValidationScores(config.decoding, config.monitor.logging.scalar.max_cremi_patches)
+    most = config.monitor.logging.scalar.max_cremi_patches
+    module, scores = Logged(), ValidationScores(config.decoding, most, MatchRule())
     scores.on_validation_epoch_start(trainer, module)
     for number, batch in enumerate(batches):
         scores.on_validation_batch_end(trainer, module, batch["probability"], batch, number)
@@ -71,6 +75,20 @@ def test_the_distance_is_the_mean_over_the_patches_where_there_is_one() -> None:
     expected = np.mean([plain_distance(batches[i], config.decoding.threshold) for i in (0, 2, 3)])
     assert logged["val_cremi_distance"] == pytest.approx(expected, rel=1e-6)
     assert logged["val_cremi_undefined"] == 2
+
+
+def test_what_became_of_the_synapses_of_the_measured_patches_is_counted() -> None:
+    config, batches = Config(), draw_batches(4, empty=(1,))
+    logged = validate(config, batches)
+    expected = dict.fromkeys(Outcome, 0)
+    for batch in batches:
+        valid, truth, probability = (batch[name][0, 0].numpy() for name in ("valid", "label", "probability"))
+        mask = probability >= np.float32(config.decoding.threshold)
+        outcomes = judge(LabelPair(mask, truth > 0, SPACING, valid > 0), MatchRule()).outcomes
+        assert outcomes is not None
+        expected = {word: expected[word] + outcomes.count(word) for word in Outcome}
+    assert {word: logged[f"val_synapses/{word.key}"] for word in Outcome} == expected
+    assert sum(expected.values()) > 0
 
 
 def test_so_many_patches_are_measured_evenly_spread_and_the_same_every_time() -> None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from connectomics.cremi.fetch import Fetched, fetch
 from connectomics.cremi.remote_files import FILES, SETS
 from connectomics.cremi.unpack import Unpacked, unpack
 from connectomics.lookup import pick
-from connectomics.screen.console import console, say
+from connectomics.screen.console import say
+from connectomics.screen.moving_bar import MovingBar
 
 
 def download(what: Sequence[str], folder: Path, url: str | None, trust_first: bool) -> None:
@@ -32,8 +31,8 @@ def download(what: Sequence[str], folder: Path, url: str | None, trust_first: bo
     wanted = [name for entry in what or ("train", "test") for name in pick(SETS, entry, "what to download")]
     for name in dict.fromkeys(wanted):
         remote = FILES[name]
-        with _bar(name) as on_progress:
-            fetched = fetch(remote, folder, url, trust_first, on_progress)
+        with MovingBar(name, prints_lines=False) as bar:
+            fetched = fetch(remote, folder, url, trust_first, partial(_tell_bytes, bar))
         say(_describe(fetched))
         if remote.folder is not None:
             into = folder / remote.folder
@@ -65,11 +64,7 @@ def _describe_unpacked(unpacked: Unpacked) -> str:
     return "; ".join(told)
 
 
-@contextmanager
-def _bar(name: str) -> Iterator[Callable[[int, int | None], None]]:
-    """Show a moving bar of bytes on a terminal, elsewhere nothing."""
-    screen = console()
-    columns = (TextColumn(name), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as progress:
-        task = progress.add_task(name, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+def _tell_bytes(bar: MovingBar, done: int, total: int | None) -> None:
+    """Show how much of a file has come."""
+    of = "" if total is None else f"/{total / 1e6:.0f}"
+    bar.update(done, total, (f"{done / 1e6:.0f}{of} MB", f"{bar.rate(done) / 1e6:.1f} MB/s"))

@@ -5,13 +5,11 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
 from numpy.typing import NDArray
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from connectomics.alignment.estimate import Alignment, estimate_alignment
@@ -27,6 +25,7 @@ from connectomics.geometry import ZYX, Box, Spacing
 from connectomics.runs.cremi.cuts import Cuts, draw_cuts
 from connectomics.screen.console import console, say
 from connectomics.screen.durations import describe_seconds
+from connectomics.screen.moving_bar import MovingBar
 from connectomics.volumes.read import name_of, split_location
 
 JUMP_PX = 10
@@ -85,12 +84,12 @@ def _prepare_one(sample: Sample, name: str, source: str, table: ShiftTable | Non
     plan = Preparation.around(alignment.table, sample, options.margin, source)
     likeness = Likeness(plan.table, sample.box)
     cuts = Cuts(plan)
-    with _Progress(f"{name}: writing", plan.shape[0]) as progress:
+    with MovingBar(f"{name}: writing", prints_lines=False) as progress:
 
         def on_section(z: int, stack: Stack, aligned: NDArray) -> None:
             likeness.compare(z, stack)
             cuts.add(z, stack.section(z), aligned)
-            progress.update(z - plan.origin[0] + 1)
+            progress.update(z - plan.origin[0] + 1, plan.shape[0])
 
         paths = write_prepared(sample, plan, options.out, name, on_section)
     write_table(options.out / f"shifts_{name}.csv", plan.table)
@@ -108,10 +107,8 @@ def _align(sample: Sample, name: str, table: ShiftTable | None, options: Prepare
         return Alignment(ShiftTable.still(sample.raw.shape[0]), {})
     box = sample.box
     say(f"{name}: comparing {sample.raw.shape[0]} sections with their neighbours")
-    with _Progress(f"{name}: comparing sections", sample.raw.shape[0]) as progress:
-        return estimate_alignment(
-            Stack(sample.raw), range(box.start[0], box.stop[0]), lambda done, total: progress.update(done)
-        )
+    with MovingBar(f"{name}: comparing sections", prints_lines=False) as progress:
+        return estimate_alignment(Stack(sample.raw), range(box.start[0], box.stop[0]), progress.update)
 
 
 def _tell(name: str, alignment: Alignment, likeness: Likeness) -> None:
@@ -152,24 +149,3 @@ def _require_room(folder: Path, samples: Sequence[Sample]) -> None:
     needed = sum(prod(sample.raw.shape) * sample.raw.info.dtype.itemsize for sample in samples)
     if needed > free:
         raise UserError(f"the results need up to {needed / 1e9:.1f} GB, {folder} has {free / 1e9:.1f} GB free")
-
-
-class _Progress(AbstractContextManager["_Progress"]):
-    """A moving bar of sections on a terminal, elsewhere nothing."""
-
-    def __init__(self, name: str, total: int) -> None:
-        screen = console()
-        columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-        self._bar = Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal)
-        self._task = self._bar.add_task(name, total=total)
-
-    def __enter__(self) -> _Progress:
-        self._bar.start()
-        return self
-
-    def update(self, done: int) -> None:
-        """Take note of the sections that are done."""
-        self._bar.update(self._task, completed=done)
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()

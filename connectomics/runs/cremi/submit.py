@@ -17,7 +17,7 @@ from connectomics.cremi.layout import LABELLED_SHAPE, holds_raw, open_sample
 from connectomics.cremi.prepared import Preparation
 from connectomics.cremi.remote_files import official_name
 from connectomics.cremi.submission import check_submission, write_submission
-from connectomics.decoding import decode
+from connectomics.decoding import decode, in_voxels
 from connectomics.errors import VolumeError
 from connectomics.geometry import Box, Connectivity, Spacing
 from connectomics.inference.saved import SAVED_TYPES
@@ -64,6 +64,7 @@ def choose(tuned: Path | None, threshold: float | None, min_size: int | None) ->
     return DecodingConfig(
         threshold=found.threshold if threshold is None else threshold,
         min_size=found.min_size if min_size is None else min_size,
+        min_size_um3=found.min_size_um3 if min_size is None else 0.0,
     )
 
 
@@ -92,7 +93,8 @@ def submit(predictions: Sequence[Path], folder: Path, decoding: DecodingConfig, 
             raise VolumeError(f"{folder / name} is there and holds a raw volume, not a submission; set another --out")
     for one, name in zip(opened, names, strict=True):
         path = folder / name
-        read_ids = _number(_decode(one, decoding), decoding)
+        own = in_voxels(decoding, one.spacing_nm)
+        read_ids = _number(_decode(one, own), own)
         box = one.plan.box
         written = write_submission(path, one.plan.undo(read_ids), box.shape, one.spacing_nm)
         check_submission(path, written, one.spacing_nm)

@@ -10,12 +10,17 @@ from typing import Any
 import neuroglancer as ng
 
 from connectomics.drawing.figures import CHANNEL_COLORS
+from connectomics.drawing.outcome_styles import STYLES
 from connectomics.geometry import Spacing
+from connectomics.metrics.outcomes import Outcome
 from connectomics.runs.viewing.shown_layers import Layer
 from connectomics.runs.viewing.synapses import UNJUDGED, Synapse
 
 STAGE_PIXELS = 640
 """A volume is zoomed so that its section is so many pixels wide or high at first."""
+
+TILTED = (0.42, 0.22, 0.1, 0.87)
+"""Orientation of the view in space, a quaternion: the sections are seen from above, at a slant."""
 
 GRAY = """#uicontrol invlerp normalized
 #uicontrol float brightness slider(min=-1, max=1, default=0)
@@ -51,10 +56,7 @@ void main() {
 }
 """
 
-OUTCOMES = {
-    UNJUDGED: "#38dcff", "found": "#38dcff", "poorly outlined": "#3c91c3", "merged": "#c04bff", "split": "#ffc28c",
-    "missed": "#becd14", "invented": "#cd6224",
-}  # fmt: skip
+OUTCOMES = {UNJUDGED: STYLES["found"].hex} | {str(one): STYLES[one].hex for one in Outcome}
 """Outcome to its colour."""
 
 
@@ -198,7 +200,8 @@ def fill_state(
     extents = [n * s for n, s in zip(seen.source.shape, spacing, strict=True)]
     unit = min(spacing)  # the unit of both scales: a side of the smallest voxel
     state.cross_section_scale = max(extents[1:]) / unit / STAGE_PIXELS
-    state.projection_scale = hypot(*extents) / unit
+    state.projection_scale = 1.3 * hypot(*extents) / unit
+    state.projection_orientation = TILTED
     state.layout = "xy-3d"
     state.show_slices = True
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import product
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,9 @@ from connectomics.geometry import ZYX, Box, Spacing
 from connectomics.runs.viewing.shown_layers import Layer, LazyVoxels
 
 CHUNK: ZYX = (32, 128, 128)
+TILE: ZYX = (32, 1024, 1024)
+"""What is in memory at a time, in voxels: whole chunks."""
+
 SMALLEST = 2**21
 """A level of at most so many voxels is the last."""
 
@@ -23,7 +28,7 @@ PROBABILITY_ONE = 255
 
 
 def write_pyramid(folder: Path, layer: Layer) -> None:
-    """Write a volume and smaller copies of it, slab by slab.
+    """Write a volume and smaller copies of it, tile by tile.
 
     A copy halves the axes along which voxels are smallest, until it is small: grey values and probabilities are
     averaged, of ids one is taken.
@@ -39,7 +44,7 @@ def write_pyramid(folder: Path, layer: Layer) -> None:
     dtype = np.dtype(np.uint8) if layer.kind == "prediction" else voxels.dtype
     group = zarr.open_group(str(folder), mode="w", zarr_format=3)
     level = _make(group, 0, voxels.shape, dtype)
-    for box in Box.whole(voxels.shape).slabs(CHUNK[0]):
+    for box in _tiles(voxels.shape):
         part = voxels[box.slices]
         level[box.slices] = _as_bytes(part) if layer.kind == "prediction" else part
     scales = [layer.spacing_nm]
@@ -71,10 +76,16 @@ def _factors(spacing_nm: Spacing) -> ZYX:
 def _halve(group: zarr.Group, number: int, fine: zarr.Array, factors: ZYX, ids: bool) -> zarr.Array:
     """Write the next level, and return it."""
     coarse = _make(group, number, tuple(-(-n // f) for n, f in zip(fine.shape, factors, strict=True)), fine.dtype)
-    for z in range(0, coarse.shape[0], CHUNK[0]):
-        part = np.asarray(fine[z * factors[0] : (z + CHUNK[0]) * factors[0]])
-        coarse[z : z + CHUNK[0]] = _shrink(part, factors, ids)
+    for box in _tiles(coarse.shape):
+        part = tuple(slice(s.start * f, s.stop * f) for s, f in zip(box.slices, factors, strict=True))
+        coarse[box.slices] = _shrink(np.asarray(fine[part]), factors, ids)
     return coarse
+
+
+def _tiles(shape: tuple[int, ...]) -> Iterator[Box]:
+    """Yield boxes that together are a volume (z, y, x)."""
+    for start in product(*(range(0, extent, tile) for extent, tile in zip(shape, TILE, strict=True))):
+        yield Box.at(start, [min(tile, extent - at) for at, tile, extent in zip(start, TILE, shape, strict=True)])
 
 
 def _shrink(part: npt.NDArray, factors: ZYX, ids: bool) -> npt.NDArray:
