@@ -85,5 +85,6 @@ class InferenceConfig:
     """Write the prediction and the mask; false only scores."""
     save_dtype: Literal["float32", "float16", "uint8"] = "float32"
     """Type of the saved probabilities; uint8 is scaled by 255 and says so in its attribute `scale`."""
-    save_backend: Literal["h5", "zarr"] = "h5"
-    """Format of the saved files: HDF5, or Zarr 3."""
+    save_backend: Literal["h5", "zarr", "ome-zarr"] = "h5"
+    """Format of the saved files: HDF5; Zarr 3, a file for each chunk; or OME-Zarr 0.5, sharded, with smaller copies for
+    viewers."""
