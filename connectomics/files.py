@@ -31,6 +31,11 @@ def user_path(text: str | Path) -> Path:
     return Path(os.path.expanduser(text))
 
 
+def is_url(text: str) -> bool:
+    """Return whether a location names something on another machine, and not a path."""
+    return text.startswith(("s3://", "gs://", "http://", "https://"))
+
+
 @contextmanager
 def write_whole(path: Path, failure: type[UserError] = UserError, hint: str = "") -> Iterator[Path]:
     """Give a temporary name beside `path`; what is written there becomes `path` when the context ends well.

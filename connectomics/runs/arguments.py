@@ -10,7 +10,7 @@ from pathlib import Path
 import connectomics
 from connectomics.config import STAGES
 from connectomics.config.overrides import Assignment
-from connectomics.files import user_path
+from connectomics.files import is_url, user_path
 from connectomics.runs.demos import DEMOS, USUAL
 
 MODE_NAMES = ("train", "tune", "test", "predict")
@@ -178,5 +178,9 @@ def settings_for(images: Sequence[str]) -> list[Assignment]:
     ]  # fmt: skip
     if not images:
         return unlabelled
-    named = {"image": [str(user_path(image)) for image in images], "crop": None, "resolution": None}
+    named = {
+        "image": [image if is_url(image) else str(user_path(image)) for image in images],
+        "crop": None,
+        "resolution": None,
+    }
     return unlabelled + [(["data", "test", name], value) for name, value in named.items()]

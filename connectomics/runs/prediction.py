@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 
 from connectomics.errors import VolumeError
-from connectomics.files import user_path
+from connectomics.files import is_url, user_path
 from connectomics.geometry import Box
 from connectomics.inference import Sections, fingerprint, predict_into, predict_volume
 from connectomics.runs.job import Job, Saving
@@ -109,8 +109,13 @@ def origin_of(volume: LabelledSource) -> dict[str, Any]:
     """Return attributes of what is made of a volume: its grid, and where image and label lie, for who looks later."""
     info = volume.image.info
     grid: dict[str, Any] = {"resolution": np.array(info.spacing_nm), "offset": np.array(info.offset_nm)}
-    grid |= {"image": os.path.abspath(user_path(info.location))}
-    return grid if volume.label is None else grid | {"label": os.path.abspath(user_path(volume.label.info.location))}
+    grid |= {"image": _found_anywhere(info.location)}
+    return grid if volume.label is None else grid | {"label": _found_anywhere(volume.label.info.location)}
+
+
+def _found_anywhere(location: str) -> str:
+    """Return a location so that it holds wherever a program is started."""
+    return location if is_url(location) else os.path.abspath(user_path(location))
 
 
 def peak_memory(network: TrainedNetwork) -> str:
