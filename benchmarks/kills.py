@@ -155,7 +155,7 @@ class Campaign:
               f"their end, {ended - wrong} of them equal to the unbroken one", flush=True)  # fmt: skip
 
     def signal_trainings(self, count: int) -> None:
-        sent, ended, wrong, answers = 0, 0, 0, []
+        sent, early, ended, wrong, answers = 0, 0, 0, 0, []
         said: dict[str, int] = {}
         while sent < count:
             runs = self.folder / f"signalled_{ended}"
@@ -175,6 +175,10 @@ class Campaign:
                 _, complaints = process.communicate()
                 if process.returncode == 0:
                     break
+                if process.returncode < 0:  # Python itself had not come as far as to the program yet
+                    assert not complaints, complaints
+                    early += 1
+                    continue
                 answers.append(time.monotonic() - asked)
                 assert process.returncode == 128 + signal.SIGTERM, (process.returncode, complaints)
                 assert "Traceback" not in complaints, complaints
@@ -187,9 +191,10 @@ class Campaign:
             wrong += bool(differences(whole_run(runs), self.unbroken))
             shutil.rmtree(runs)
         kinds = ", ".join(f"{number} {kind}" for kind, number in sorted(said.items()))
-        print(f"training: {sent} SIGTERM and SIGUSR1, {len(answers)} of them before the end: status 143 and one line "
-              f"each ({kinds}), answered in at most {max(answers):.1f} s; {ended} trainings came to their end, "
-              f"{ended - wrong} of them equal to the unbroken one", flush=True)  # fmt: skip
+        print(f"training: {sent} SIGTERM and SIGUSR1, {early} of them before Python had begun with the program, "
+              f"{len(answers)} before its end: status 143 and one line each ({kinds}), answered in at most "
+              f"{max(answers):.1f} s; {ended} trainings came to their end, {ended - wrong} of them equal to the "
+              "unbroken one", flush=True)  # fmt: skip
 
     def test(self, out: Path, *more: str) -> list[str]:
         last = str(self.unbroken / "checkpoints" / "last.ckpt")

@@ -1,7 +1,7 @@
 """How long a large `report.html` takes to open and to answer, and the memory it takes, in headless Chromium.
 
-    python benchmarks/viewer.py                                  # 1,000 sections and some 10,000 objects
-    python benchmarks/viewer.py --sections 125 --side 1250 --objects 2000
+    python -m benchmarks.viewer                                  # 1,000 sections and some 10,000 objects
+    python -m benchmarks.viewer --sections 125 --side 1250 --objects 2000
 
 Boxes of random size in noise; a sixth of them was missed, as many are invented. Needs playwright (the extra `test`) and
 Debian's `chromium`, or Chrome. Linux only.
@@ -59,6 +59,16 @@ def timed(page: Any, act: str, until: str) -> float:
     return 1000 * (time.perf_counter() - begun)
 
 
+def resident_mib(browser: Any) -> float:
+    """Return the resident memory of the process that shows the page, the largest of its kind."""
+    found = browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")["processInfo"]
+    sizes = []
+    for process in (one for one in found if one["type"] == "renderer"):
+        status = Path(f"/proc/{process['id']}/status").read_text(encoding="ascii")
+        sizes.append(next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")))
+    return max(sizes) / 1024
+
+
 def measure(path: Path, program: str) -> None:
     with started(program) as browser:
         page = browser.new_page(viewport={"width": 1440, "height": 900})
@@ -67,7 +77,7 @@ def measure(path: Path, program: str) -> None:
         page.goto(path.as_uri())
         while not page.evaluate(f"{SHOWN} !== undefined"):
             time.sleep(0.005)
-        print(f"open: {time.perf_counter() - begun:.1f} s")
+        print(f"open: {time.perf_counter() - begun:.1f} s; the page's process takes {resident_mib(browser):.0f} MiB")
         slider = "(s => {{ s.value = {}; s.dispatchEvent(new Event('input')); }})(document.getElementById('{}'))"
         steps: NDArray = np.array([timed(page, slider.format(z, "section"), STEP) for z in range(3, 43)])
         print(f"a section: median {np.median(steps):.0f} ms, slowest of {len(steps)} {steps.max():.0f} ms")
@@ -80,11 +90,7 @@ def measure(path: Path, program: str) -> None:
         read = "document.getElementById('sides-read').hidden && document.getElementById('xz').width > 1"
         seconds = timed(page, "document.getElementById('show-sides').click()", read) / 1000
         print(f"xz and yz: {seconds:.1f} s until all sections are read")
-        session = page.context.new_cdp_session(page)
-        session.send("HeapProfiler.collectGarbage")
-        heap = session.send("Runtime.getHeapUsage")
-        used, buffers = (heap[key] / 2**20 for key in ("usedSize", "backingStorageSize"))
-        print(f"JavaScript heap {used:.0f} MiB, its buffers {buffers:.0f} MiB")
+        print(f"the page's process takes {resident_mib(browser):.0f} MiB after that")
 
 
 def main() -> None:

@@ -61,10 +61,19 @@ def write_whole(path: Path, failure: type[UserError] = UserError, hint: str = ""
         _replace(partial, path)
         flush(path.parent)
     except OSError as error:
-        raise failure(f"{path} cannot be written: {error.strerror or error}{hint}") from error
+        raise failure(f"{path} cannot be written: {why_not_written(error)}{hint}") from error
     finally:
         with suppress(OSError):
             remove_path(partial)
+
+
+def why_not_written(error: Exception) -> str:
+    """Return in a few words why something was not written, as the system, NumPy or HDF5 says it."""
+    found = re.search(r"errno = (\d+)", str(error))
+    number = int(found[1]) if found else error.errno if isinstance(error, OSError) else None
+    if number:
+        return os.strerror(number)
+    return "the disk takes no more" if "requested and" in str(error) else str(error)
 
 
 def write_text(path: Path, text: str, failure: type[UserError] = UserError) -> None:
@@ -167,7 +176,7 @@ def hold(lock: Path, what: str, patience_s: float = 0.0) -> Iterator[None]:
         lock.parent.mkdir(parents=True, exist_ok=True)
         handle = _take_in_time(lock, what, time.monotonic() + patience_s)
     except OSError as error:
-        raise UserError(f"{lock} cannot be written: {error.strerror or error}") from error
+        raise UserError(f"{lock} cannot be written: {why_not_written(error)}") from error
     try:
         yield
     finally:

@@ -10,8 +10,8 @@ class TuningConfig:
     thresholds: tuple[float, float, float] = (0.01, 0.99, 0.01)
     """First threshold, last threshold and step."""
     min_sizes: list[int] | None = None
-    """Values of `decoding.min_size` that are tried with every threshold, in voxels. null takes 0, and a quarter and a
-    half of the size that 95 % of the annotated objects reach."""
+    """Values of `decoding.min_size` that are tried with every threshold, in voxels. null takes 0, and a fortieth and a
+    tenth of the median size of the annotated objects."""
     metric: str = "cremi_distance"
     """Name in `metrics.METRICS` of the score that decides, as a mean over the volumes. `docs/results.md` argues for the
     default, and says when `synapse_detection`, by its one-to-one F1, is the better choice."""
@@ -49,6 +49,8 @@ class EvaluationConfig:
     synapses: bool = True
     """Write `test_<image>_synapses.csv`, one row per object, also for volumes without labels. This needs
     `inference.save_results`, and holds the labels of a volume in memory, about ten bytes per voxel."""
+    parquet: bool = False
+    """Write the tables of objects as Parquet too, with typed columns. This needs `pip install -e ".[parquet]"`."""
     instances: bool = True
     """Write `test_<image>_instances`, the ids of the objects, also for volumes without labels. This needs
     `inference.save_results`, and memory as `synapses` does."""

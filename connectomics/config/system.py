@@ -12,7 +12,7 @@ class SystemConfig:
     num_processes: int = 1
     """Processes that share the training when there is no GPU (gloo); with GPUs there is one process each."""
     num_workers: int = -1
-    """Processes that cut and augment patches; -1 takes one per core (shared among the GPUs); 0 does the work in the
-    main process."""
+    """Processes that cut and augment patches; -1 takes one per core (shared among the GPUs), at most 16; 0 does the
+    work in the main process."""
     seed: int = 42
     """Seed of every weight, patch and augmentation."""

@@ -26,6 +26,9 @@ from connectomics.errors import UserError
 from connectomics.geometry import ZYX
 from connectomics.volumes.labelled import LabelledSource
 
+MOST_WORKERS = 16
+"""Processes that cut patches where `system.num_workers` is -1: more of them fill the memory and speed up nothing."""
+
 
 @final
 class VolumesDataModule(pl.LightningDataModule):
@@ -141,7 +144,7 @@ class VolumesDataModule(pl.LightningDataModule):
         wanted = self._system.num_workers
         if wanted < 0:
             beside = 1 if self.trainer is None else max(1, self.trainer.num_devices)
-            wanted = max(1, len(os.sched_getaffinity(0)) // beside)
+            wanted = max(1, min(MOST_WORKERS, len(os.sched_getaffinity(0)) // beside))
         return loader_options(min(wanted, most), pin_memory=self._on_gpu())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 
 import cc3d
 import numpy as np
@@ -87,9 +88,14 @@ def label_mask(mask: Mask, connectivity: Connectivity = 26) -> tuple[NDArray[np.
     return ids.astype(np.min_scalar_type(number), copy=False), number
 
 
-def least_usual(voxels: NDArray[np.int64]) -> float:
-    """Return the size that 95 % of some objects reach, in voxels, of their sizes (N,); there is at least one."""
-    return float(np.quantile(voxels, 0.05))
+SPECK_SHARE = 0.1
+"""Objects below this share of the annotated objects' median size are specks. The median, since annotations have specks
+of their own, and objects that the end of the volume cuts."""
+
+
+def speck_size(annotated: NDArray[np.int64]) -> int:
+    """Return the size from which on an object is no speck, in voxels, by the annotated sizes, (N,); 0 without any."""
+    return ceil(SPECK_SHARE * float(np.median(annotated))) if len(annotated) else 0
 
 
 def measure_components(

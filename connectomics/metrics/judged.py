@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from connectomics.geometry import Connectivity, Spacing
-from connectomics.metrics.components import PairComponents, least_usual, pair_components
+from connectomics.metrics.components import PairComponents, pair_components, speck_size
 from connectomics.metrics.label_pair import LabelPair, Labels
 from connectomics.metrics.matching import MatchRule, match_components
 from connectomics.metrics.outcomes import Outcome, Outcomes, judge_outcomes
@@ -33,7 +32,7 @@ class Judged:
     def to_json(self) -> dict[str, Any]:
         """Return the entry `synapse_detection` of `metrics.json`, with the specks among the predicted objects.
 
-        A speck is smaller than half of the size that 95 % of the annotated objects reach.
+        A speck is smaller than a tenth of the median size of the annotated objects.
 
         Raises:
             ValueError: If nobody annotated anything here.
@@ -41,7 +40,7 @@ class Judged:
         if self.outcomes is None:
             raise ValueError("without an annotation nothing became of the objects")
         sizes, annotated = self.both.predicted.voxels, self.both.truth.voxels
-        least = ceil(least_usual(annotated) / 2) if len(annotated) else 0
+        least = speck_size(annotated)
         specks = {"speck_voxels": least, "specks": int(np.count_nonzero(sizes < least))}
         return self.outcomes.to_json() | specks
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from connectomics.errors import VolumeError
@@ -13,6 +13,9 @@ from connectomics.planning.machine import Machine
 
 USUAL_THICKNESS_NM = 36.0
 """Thickness of a cleft where none is annotated: about that of CREMI's annotations."""
+
+ENOUGH_STEPS = 600
+"""A training of fewer steps takes smaller batches, if it can."""
 
 LONG = 20_000
 """Training steps from which on a training is long: the tutorial's rates and augmentation are for one of 150,000."""
@@ -107,6 +110,21 @@ def _held_out(images: Sequence[ImageFacts], reasons: dict[str, str]) -> int:
     held_out = min(max(5, round(depth / 6)), depth // 2, 40)
     reasons["held_out"] = f"the last {held_out} of {depth} sections are never learnt from"
     return held_out
+
+
+def spend(plan: Plan, seconds_per_step: float, hours: float) -> tuple[Plan, float]:
+    """Take smaller batches where the time would allow few steps only: many small steps learn more than few large ones.
+
+    Returns:
+        The plan, and the seconds of a step of it.
+    """
+    batch, seconds = plan.batch, seconds_per_step
+    while batch > 2 and hours * 3600 / seconds < ENOUGH_STEPS:
+        batch, seconds = batch // 2, seconds / 2
+    if batch == plan.batch:
+        return plan, seconds
+    why = f"{plan.batch} at a time would leave time for fewer than {ENOUGH_STEPS} steps"
+    return replace(plan, batch=batch, reasons=plan.reasons | {"batch": why}), seconds
 
 
 def _thickness(clefts: Sequence[CleftFacts], spacing: Spacing) -> float:

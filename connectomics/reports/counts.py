@@ -39,7 +39,7 @@ def speck_sentence(counts: Counts, noun: str) -> str:
         return ""
     return (
         f"{counts['specks']:,} of {counts['predicted']:,} predicted {noun} are below {counts['speck_voxels']:,} "
-        "voxels, half of what 95 % of the annotated ones reach"
+        "voxels, a tenth of the annotated ones' median"
     )
 
 
@@ -88,6 +88,6 @@ def headline(volume: Mapping[str, Any], noun: str) -> Headline:
     first, rest = detection_sentence(counts, noun).split("; ")
     chips = [Chip(key_of(word), text, STYLES[word].meaning) for word, text in outcome_phrases(counts)]
     if volume["turned"]:
-        text = f"of the found ones, {volume['turned']:,} the wrong way round"
+        text = f"of these, {volume['turned']:,} the wrong way round"
         chips.append(Chip("turned", text, STYLES["turned"].meaning))
     return Headline(volume["name"], first, f"; {rest}", tuple(chips), speck_sentence(counts, noun))

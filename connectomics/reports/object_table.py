@@ -30,6 +30,7 @@ from connectomics.reports.columns import (
     volume_um3,
 )
 from connectomics.reports.found import Found, Row
+from connectomics.reports.parquet import write_parquet
 from connectomics.reports.side_table import SIDE_COLUMNS, list_sides, remark_one_sided
 
 PLACE_COLUMNS = (
@@ -118,25 +119,26 @@ class WrittenTable:
     """What is odd about some of the objects; "" if nothing is."""
 
 
-def write_table(path: Path, decoder: Decoder, found: Found) -> WrittenTable:
+def write_table(path: Path, decoder: Decoder, found: Found, parquet: bool = False) -> WrittenTable:
     """Write the table of a decoder as CSV.
 
     Args:
         path: The file to write; it appears when it is whole.
         decoder: What found the objects.
         found: What it found.
+        parquet: Whether to write it as Parquet as well, beside it.
 
     Raises:
         UserError: If it cannot be written.
     """
     table = pick(TABLES, decoder.table, "Decoder.table")
     rows = table.rows(found)
-    write_rows(path, table.columns, rows)
+    write_rows(path, table.columns, rows, parquet)
     return WrittenTable(len(rows), table.remark(rows))
 
 
-def write_rows(path: Path, columns: Sequence[Column], rows: Sequence[Row]) -> None:
-    """Write rows as CSV, whole or not at all.
+def write_rows(path: Path, columns: Sequence[Column], rows: Sequence[Row], parquet: bool = False) -> None:
+    """Write rows as CSV, whole or not at all, and as Parquet beside it where that is wanted.
 
     Raises:
         UserError: If they cannot be written.
@@ -145,6 +147,8 @@ def write_rows(path: Path, columns: Sequence[Column], rows: Sequence[Row]) -> No
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(names_of(columns))
         writer.writerows([column.cell(row[column.name]) for column in columns] for row in rows)
+    if parquet:
+        write_parquet(path.with_suffix(".parquet"), columns, rows)
 
 
 def _places(components: Components, ids: NDArray[np.unsignedinteger], found: Found) -> list[dict[str, Any]]:

@@ -59,9 +59,16 @@ def write_tuning(
         sizes=_sizes(means),
         table=_best_of_each_size(means, best, metric),
         charts=charts,
+        meanings=_meanings(means[0]),
         pictured=[f"{volume}, section {one.z}" for volume, one in pictured],
         tried=dump_json(tried),
     )
+
+
+def _meanings(row: Mapping[str, Any]) -> list[str]:
+    """Return what each score of a row tells."""
+    told = {name: METRICS[name] for name in row if name in METRICS}
+    return [f"{one.title or name}: {one.meaning}" for name, one in told.items() if one.meaning]
 
 
 def _sizes(rows: Rows) -> list[int]:

@@ -43,7 +43,9 @@ class Keeper:
         predictions = [path for suffix in suffixes if (path := run.prediction(name, suffix)).exists()]
         masks = [path for suffix in suffixes if (path := run.mask(name, suffix)).exists()]
         instances = [path for suffix in suffixes if (path := run.instances(name, suffix)).exists()]
-        rest = [run.scores(name), run.synapses(name), run.annotated(name), run.picture(name), *instances]
+        tables = [run.synapses(name), run.annotated(name)]
+        tables += [path.with_suffix(".parquet") for path in tables]
+        rest = [run.scores(name), run.picture(name), *tables, *instances]
         if any(not _is_prediction_of(path, prediction) for path in predictions):
             self.keep([*predictions, *masks, *rest])
         elif any(_attribute(path) != mask for path in masks):

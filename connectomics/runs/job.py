@@ -30,6 +30,7 @@ from connectomics.models import shaping_settings
 from connectomics.runs.folder import RunFolder, run_of
 from connectomics.runs.grey_range import measure_once
 from connectomics.runs.network import TrainedNetwork, load_network
+from connectomics.runs.outputs import Outputs
 from connectomics.runs.resolution import require_learnt
 from connectomics.training.checkpoints import read_checkpoint, require_same_model
 from connectomics.volumes.intensity import IntensityRange
@@ -95,9 +96,8 @@ class Job:
     rule: MatchRule
     """When a predicted and an annotated synapse are the same one."""
     tuning: Tuning
-    lists_synapses: bool
-    writes_instances: bool
-    writes_report: bool
+    outputs: Outputs
+    """What is written of the objects."""
     restart: bool
     """Whether unfinished predictions with other settings are dropped."""
     concerning: Mapping[str, Any]
@@ -140,7 +140,7 @@ class Job:
         width = self.saving.type.dtype.itemsize * self.plan.channels
         sizes = [prod(volume.image.shape) for volume in self.volumes]
         # Finished sections wait uncompressed, one volume at a time, until their file is whole.
-        labels = np.dtype(self.decoder.dtype).itemsize + 4 * self.writes_instances
+        labels = np.dtype(self.decoder.dtype).itemsize + 4 * self.outputs.instances
         needed = max(sizes) * width + sum(sizes) * (width + labels)
         folder = self.run.root if self.run.out is None else self.run.out
         free = shutil.disk_usage(folder).free
@@ -158,7 +158,7 @@ class Job:
     @property
     def keeps_labels(self) -> bool:
         """Whether the labels of a whole volume are looked at: for scores, or for what is told of each object."""
-        return self.scores or self.lists_synapses or self.writes_instances or self.writes_report
+        return self.scores or self.outputs.need_objects
 
 
 def build_job(
@@ -235,9 +235,7 @@ def _assemble(
         metrics=_metrics(config),
         rule=match_rule(config),
         tuning=_tuning(config),
-        lists_synapses=config.evaluation.synapses and config.inference.save_results,
-        writes_instances=config.evaluation.instances and config.inference.save_results,
-        writes_report=config.evaluation.report and config.inference.save_results,
+        outputs=Outputs.of(config.evaluation, config.inference.save_results),
         restart=restart,
         concerning=concerning(
             config.inference, config.data.data_transform, shaping_settings(as_plain(config)["model"])

@@ -7,7 +7,7 @@ import resource
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from connectomics.planning.facts import CleftFacts, ImageFacts, look_at_clefts, 
 from connectomics.planning.machine import GIB, Machine, host_memory_gib
 from connectomics.planning.oddities import find_oddities
 from connectomics.planning.settings_file import Named, write_settings
-from connectomics.planning.training_plan import Course, Plan, make_plan, plan_course
+from connectomics.planning.training_plan import Course, Plan, make_plan, plan_course, spend
 from connectomics.runs.training_job import build_data, build_learning
 from connectomics.screen.console import quiet_libraries, say
 from connectomics.screen.durations import describe_seconds
@@ -95,7 +95,7 @@ def make_settings(wish: Wish) -> Path:
     plan, files = make_plan(images, clefts, machine), _name_files(wish)
     hours = wish.hours or (GPU_HOURS if machine.has_gpu else CPU_HOURS)
 
-    def text(course: Course, measured: str) -> str:
+    def text(plan: Plan, course: Course, measured: str) -> str:
         return write_settings(_title(wish), plan, course, files, images, machine, measured)
 
     trial, course, measured = (
@@ -105,10 +105,12 @@ def make_settings(wish: Wish) -> Path:
     )
     if labelled:
         say(f"trying {TRIED_STEPS} training steps on {machine} ...")
-        trial = _try(text(course, ""))
-        course, measured = plan_course(trial.seconds, hours), str(trial)
+        trial = _try(text(plan, course, ""))
+        plan, seconds = spend(plan, trial.seconds, hours)
+        trial = replace(trial, seconds=seconds)
+        course, measured = plan_course(seconds, hours), str(trial)
         say(measured)
-    write_text(out, text(course, measured))
+    write_text(out, text(plan, course, measured))
     _tell_plan(out, plan, course, trial)
     return out
 

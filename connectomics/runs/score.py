@@ -81,9 +81,10 @@ def write_synapses(job: Job, volume: LabelledSource, judged: Judged, saving: Sav
         offset_nm=volume.image.info.offset_nm,
         channels=decoder.channels,
     )
-    table = write_table(job.run.synapses(volume.name), decoder, found)
+    table = write_table(job.run.synapses(volume.name), decoder, found, job.outputs.parquet)
     if judged.outcomes is not None:
-        write_rows(job.run.annotated(volume.name), ANNOTATED_COLUMNS, list_annotated(found))
+        rows = list_annotated(found)
+        write_rows(job.run.annotated(volume.name), ANNOTATED_COLUMNS, rows, job.outputs.parquet)
     say(f"{volume.name}: {table.objects} {decoder.noun} are listed in {job.run.synapses(volume.name)}{table.remark}")
 
 

@@ -56,7 +56,7 @@ def test(job: Job) -> RunFolder:
             stack.enter_context(hold(job.run.lock(volume.name), what, patience_s=PATIENCE_S))
         say(f"predicting {len(job.volumes)} volume(s) {job.weights}")
         keeper = Keeper(job.run)
-        draft = stack.enter_context(begin_page(job)) if job.writes_report else None
+        draft = stack.enter_context(begin_page(job)) if job.outputs.report else None
         found = {volume.name: _test_volume(job, volume, keeper, draft) for volume in job.volumes}
         if job.scores or draft is not None:
             with hold(job.run.joint_lock, str(job.run.metrics)):
@@ -137,9 +137,9 @@ def _find(job: Job, volume: LabelledSource, made_from: str) -> Decoded:
 def _show(job: Job, volume: LabelledSource, judged: Judged, saving: Saving, made_from: str) -> None:
     """Draw sections of a volume, list the objects in it, and write their ids."""
     write_picture(job, volume, judged)
-    if job.writes_instances:
+    if job.outputs.instances:
         write_instances(job, volume, judged, saving, made_from)
-    if job.lists_synapses:
+    if job.outputs.synapses:
         write_synapses(job, volume, judged, saving)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 
+from connectomics.errors import UserError
 from connectomics.files import hold, write_text, write_whole
 from connectomics.inference.memory import shortage_told
 from connectomics.runs.folder import RunFolder, new_run, run_of
@@ -69,20 +70,36 @@ def _train_in(run: RunFolder, job: TrainingJob) -> None:
     say(f"{job.title}: {learning.network.arch.type} with {parameters:,} parameters on {where}; {run.root}")
     trainer = build_trainer(learning, run.checkpoints, run.logs, job.trial, job.resumed_step)
     with shortage_told(job.advice):
-        _fit(trainer, module, job)
+        _fit(trainer, module, job, run)
     if job.trial:
         say(f"{job.trial} batch(es) of training and of validation went through; nothing was written")
     else:
         say(f"trained {trainer.global_step} steps; checkpoint {run.last_checkpoint}; TensorBoard log {run.logs}")
 
 
-def _fit(trainer: pl.Trainer, module: SegmentationModule, job: TrainingJob) -> None:
+def _fit(trainer: pl.Trainer, module: SegmentationModule, job: TrainingJob, run: RunFolder) -> None:
     """Train; a second Ctrl-C raises `KeyboardInterrupt`."""
     try:
         with signals_noted(trainer):
             trainer.fit(module, datamodule=job.data, ckpt_path=job.checkpoint)
     except StoppedAtOnce:
         raise KeyboardInterrupt from None
+    except RuntimeError as error:  # what torch raises where a worker is gone
+        if "DataLoader worker" not in str(error):
+            raise
+        raise UserError(_lost_worker(str(error), run)) from error
+
+
+def _lost_worker(told: str, run: RunFolder) -> str:
+    """Say what became of a process that cut patches, and how to go on."""
+    why = (
+        "the shared memory (/dev/shm) is too small: give a container more with --shm-size, or lower system.num_workers "
+        "(0 needs none)"
+        if "Bus error" in told or "shared memory" in told
+        else "mostly because the memory ran out: lower system.num_workers (0 does its work in the main process)"
+    )
+    kept = f"; go on with --checkpoint {run.last_checkpoint}" if run.last_checkpoint.exists() else ""
+    return f"a process that cuts patches was ended from outside, {why}{kept}"
 
 
 def newest_of(place: str, max_steps: int) -> tuple[Path | None, bool]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 
 from connectomics.config import STAGES, Config, as_plain, dump_stages
@@ -11,8 +12,9 @@ from connectomics.config.data import VolumesConfig
 from connectomics.data.datamodule import VolumesDataModule
 from connectomics.data.learning_sources import LearningSources
 from connectomics.data.targets import build_target
-from connectomics.errors import CheckpointError
+from connectomics.errors import CheckpointError, ConfigError
 from connectomics.inference.activations import build_activations
+from connectomics.planning.machine import GIB, host_memory_gib
 from connectomics.runs.job import match_rule
 from connectomics.runs.resolution import learnt_sizes, require_learnt, require_one_resolution
 from connectomics.screen.console import quiet_libraries
@@ -85,6 +87,7 @@ def build_training_job(
     quiet_libraries()
     learning = build_learning(config, sources)
     require_processes(learning.devices)
+    _require_memory(config)
     require_one_resolution(sources.all, config.data.allow_other_resolution)
     require_precision(learning.devices, config.optimization.precision, "optimization.precision")
     return TrainingJob(
@@ -99,6 +102,23 @@ def build_training_job(
         trial=trial,
         written=dump_stages({mode: _from_everywhere(one) for mode, one in (modes or _alike(config)).items()}),
     )
+
+
+def _require_memory(config: Config) -> None:
+    """Refuse batches that the memory of this machine could not even hold, before anything is read.
+
+    Raises:
+        ConfigError: With what a batch takes.
+    """
+    loader = config.data.dataloader
+    channels = config.model.in_channels + build_target(config.data.target).num_channels
+    needed = loader.batch_size * prod(loader.patch_size) * (4 * channels + 1) / GIB  # float32, and what is annotated
+    there = host_memory_gib()
+    if needed > there:
+        raise ConfigError(
+            f"data.dataloader.batch_size is {loader.batch_size}: one batch takes {needed:.3g} GiB, and this machine "
+            f"has {there:.3g}"
+        )
 
 
 def build_learning(config: Config, sources: LearningSources | None = None) -> Learning:

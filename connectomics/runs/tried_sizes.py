@@ -8,14 +8,14 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from connectomics.metrics.components import label_mask, least_usual
+from connectomics.metrics.components import label_mask, speck_size
 from connectomics.runs.job import Job
 from connectomics.runs.score import read_truth
 from connectomics.screen.console import say
 from connectomics.volumes.labelled import LabelledSource
 
-SHARES = (0.25, 0.5)
-"""Of the size that most annotated objects reach, the shares that are tried beside 0."""
+SHARES = (0.25, 1.0)
+"""Shares of the size of a speck that are tried beside 0."""
 
 
 def with_sizes(job: Job) -> Job:
@@ -29,12 +29,12 @@ def with_sizes(job: Job) -> Job:
     sizes = np.concatenate([_annotated_sizes(job, volume) for volume in job.volumes])
     if not len(sizes):
         return replace(job, tuning=replace(job.tuning, min_sizes=(0,)))
-    usual, spacing = least_usual(sizes), job.volumes[0].image.info.spacing_nm
+    median, spacing = float(np.median(sizes)), job.volumes[0].image.info.spacing_nm
     assert spacing is not None
-    tried = sorted({0, *(int(float(f"{share * usual:.2g}")) for share in SHARES)})
+    tried = sorted({0, *(int(float(f"{share * speck_size(sizes):.2g}")) for share in SHARES)})
     say(
-        f"minimum sizes that are tried: {', '.join(map(str, tried))} voxels; 95 % of the {len(sizes):,} annotated "
-        f"objects have at least {usual:.0f} voxels, {usual * prod(spacing) / 1e9:.2g} µm³"
+        f"minimum sizes that are tried: {', '.join(map(str, tried))} voxels, up to a tenth of the median size of the "
+        f"{len(sizes):,} annotated objects, {median:.0f} voxels or {median * prod(spacing) / 1e9:.2g} µm³"
     )
     return replace(job, tuning=replace(job.tuning, min_sizes=tuple(tried)))
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, final
+from typing import IO, Any, final
 from zipfile import BadZipFile, ZipFile
 
 import torch
@@ -33,13 +34,27 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """Write a checkpoint; until it is whole and has been read back, a former file of that name stays as it is."""
         with write_whole(Path(path), CheckpointError) as partial:
             with partial.open("wb") as file:
-                torch.save(checkpoint, file)
+                _save(checkpoint, file, path)
             flush(partial)
             if (reason := find_damage(partial)) is not None:
                 raise CheckpointError(
                     f"{path} was written, but what the disk gives back is something else ({reason}); "
                     "the former file of that name is kept"
                 )
+
+
+def _save(checkpoint: Mapping[str, Any], file: IO[bytes], path: str | Path) -> None:
+    """Write a checkpoint; where the disk takes no more, torch says so in words of its own."""
+    try:
+        torch.save(checkpoint, file)
+    except RuntimeError as error:
+        if "inline_container" not in str(error) and "PytorchStreamWriter" not in str(error):
+            raise
+        free = shutil.disk_usage(Path(path).parent).free / 1e9
+        raise CheckpointError(
+            f"{path} cannot be written: the disk takes no more ({free:.1f} GB are free there); the former file of that "
+            "name is kept"
+        ) from error
 
 
 def find_damage(path: Path) -> str | None:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from connectomics.errors import VolumeError
-from connectomics.files import hold, remove_path
+from connectomics.files import hold, remove_path, why_not_written
 from connectomics.geometry import ZYX, Box
 from connectomics.volumes.attributes import read_attributes
 from connectomics.volumes.chunks import CHUNK
@@ -122,7 +122,7 @@ class StagedVolume:
         try:
             self._take_over_or_begin(together)
         except OSError as error:
-            raise VolumeError(f"{self._folder} cannot be written: {error}") from error
+            raise VolumeError(f"{self._folder} cannot be written: {why_not_written(error)}") from error
 
     def look(self) -> None:
         """Learn in which blocks the file is made, and whether it is finished, and change nothing."""

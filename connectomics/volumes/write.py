@@ -18,7 +18,7 @@ import numpy.typing as npt
 import zarr
 
 from connectomics.errors import VolumeError
-from connectomics.files import write_whole
+from connectomics.files import why_not_written, write_whole
 from connectomics.geometry import ZYX, Box
 from connectomics.volumes.chunks import CHUNK, LEVEL, chunk_shape, cut_chunks, deflate
 from connectomics.volumes.ome_store import OMEZarrStore
@@ -160,7 +160,7 @@ class VolumeWriter:
         try:
             self._store.write_layer(start, layer)
         except (OSError, RuntimeError) as error:
-            raise VolumeError(f"{self._path} cannot be written at {start}: {error}") from error
+            raise VolumeError(f"{self._path} cannot be written at {start}: {why_not_written(error)}") from error
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -182,7 +182,7 @@ class VolumeWriter:
         try:
             self._store.close()
         except (OSError, RuntimeError) as error:  # the latter of HDF5, where the disk takes no more
-            raise VolumeError(f"{self._path} cannot be written: {error}") from error
+            raise VolumeError(f"{self._path} cannot be written: {why_not_written(error)}") from error
 
 
 def write_volume(path: Path, voxels: npt.NDArray, attributes: Mapping[str, Any]) -> None:

@@ -70,6 +70,7 @@ def test_the_page_holds_the_mask_of_every_setting_to_the_voxel(tmp_path: Path) -
     page = (tmp_path / "tune.html").read_text(encoding="utf-8")
     assert "<b>title" not in page
     assert f"minimum size {best['min_size']} voxels" in page
+    assert METRICS["jaccard"].meaning in page
     (data,) = re.findall(r'id="tried">(.*?)</script>', page)
     tried = json.loads(data)
     assert (tried["thresholds"], tried["sizes"]) == (THRESHOLDS, SIZES)

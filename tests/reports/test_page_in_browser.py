@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from math import ceil, log
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,13 +13,10 @@ from connectomics.metrics.judged import list_objects
 from connectomics.metrics.matching import MatchRule
 from connectomics.metrics.outcomes import Outcome
 from connectomics.reports.page import ReportHead, write_report
-from tests.browser import Browser, find_browser
-from tests.browser import started as started_browser
+from tests.browser import Browser
 from tests.reports.corrupted import SPACING, corrupted_phantom, scores_of
 from tests.reports.sided import CLASSES, sided_phantom
 
-PROGRAM = find_browser()
-pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no Chromium or Chrome is installed; Debian: chromium")
 DEPTH = 14
 ENTRIES = "JSON.parse(document.getElementById('entries').textContent)"
 EVIL = "im_<script>alert(1)</script>&\"'"
@@ -36,10 +34,10 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def started() -> Iterator[Browser]:
-    assert PROGRAM is not None
-    with started_browser(PROGRAM) as program:
-        yield Browser(program.new_page(viewport={"width": 1400, "height": 1100}))
+def started(program: Any) -> Iterator[Browser]:
+    context = program.new_context(viewport={"width": 1400, "height": 1100})
+    yield Browser(context.new_page())
+    context.close()
 
 
 @pytest.fixture

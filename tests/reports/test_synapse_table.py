@@ -10,13 +10,14 @@ import pytest
 from scipy import ndimage
 
 from connectomics.decoding import DECODERS
-from connectomics.errors import UserError
+from connectomics.errors import ConfigError, UserError
 from connectomics.metrics import LabelPair
 from connectomics.metrics.judged import judge, list_objects
 from connectomics.metrics.matching import MatchRule
 from connectomics.reports.columns import names_of
 from connectomics.reports.found import Found
 from connectomics.reports.object_table import TABLES, list_annotated, list_clefts, write_table
+from connectomics.reports.parquet import require_pyarrow
 from connectomics.volumes.sections import Sections
 
 SPACING, OFFSET = (40.0, 4.0, 4.0), (80.0, 0.0, -4.0)
@@ -111,3 +112,25 @@ def test_a_table_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot be written"):
         write_table(tmp_path / "file" / "a.csv", DECODERS["threshold"], draw_found(0))
+
+
+def test_a_table_in_parquet_holds_what_the_csv_says_with_types(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    write_table(tmp_path / "a.csv", DECODERS["threshold"], draw_found(0), parquet=True)
+    rows = list(csv.DictReader((tmp_path / "a.csv").read_text().splitlines()))
+    table = parquet.read_table(tmp_path / "a.parquet")
+    columns = TABLES["clefts"].columns
+    assert table.schema.names == names_of(columns)
+    for column in columns:
+        field = table.schema.field(column.name)
+        assert field.metadata[b"description"].decode() == column.meaning
+        values = table.column(column.name).to_pylist()
+        assert [column.cell(value) for value in values] == [row[column.name] for row in rows]
+    assert str(table.schema.field("touches_border").type) == "bool"
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a.csv", "a.parquet"]
+
+
+def test_without_pyarrow_parquet_is_refused_before_anything_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("connectomics.reports.parquet.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"evaluation.parquet needs pyarrow: pip install"):
+        require_pyarrow()

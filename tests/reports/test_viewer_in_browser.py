@@ -1,9 +1,7 @@
-"""What hands and eyes can do with the viewer, in a real browser, at three sizes of screen, light and dark."""
+"""What hands and eyes can do with the pages, in a real browser; skipped where none is installed."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -16,73 +14,12 @@ from connectomics.reports.page import ReportHead, write_report
 from connectomics.reports.reported import ReportedVolume
 from connectomics.volumes.intensity import IntensityRange
 from connectomics.volumes.source import ArraySource
-from tests.browser import Browser, find_browser, started
-from tests.reports.corrupted import SPACING, corrupted_phantom, scores_of
-from tests.reports.tuned import THRESHOLDS, write_tuning_page
+from tests.browser import Browser
+from tests.reports.corrupted import SPACING
+from tests.reports.screens import PHONE, SHAPE, Screen
+from tests.reports.tuned import THRESHOLDS
 
-axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed: the extra `test`")
-
-PROGRAM = find_browser()
-pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no Chromium or Chrome is installed; Debian: chromium")
-DESKTOP, WIDE, PHONE = (1440, 900), (1920, 1080), (390, 844)
 ENTRIES = "JSON.parse(document.getElementById('entries').textContent)"
-SHAPE = (14, 96, 128)
-
-
-@pytest.fixture(scope="module")
-def program() -> Iterator[Any]:
-    assert PROGRAM is not None
-    with started(PROGRAM) as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a page of two volumes."""
-    cases = [corrupted_phantom(SHAPE, seed=0, invented=6), corrupted_phantom((5, 64, 64), "im_B", seed=1)]
-    path = tmp_path_factory.mktemp("page") / "report.html"
-    volumes = [case.volume for case in cases]
-    write_report(
-        path, ReportHead("a test", {"step": "1"}, 0.5), scores_of(*cases), volumes, [one.image.shape for one in volumes]
-    )
-    return path
-
-
-@pytest.fixture(scope="module")
-def tuning(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
-    path = tmp_path_factory.mktemp("tune") / "tune.html"
-    return path, write_tuning_page(path)
-
-
-class Screen:
-    """Opens pages on screens of some size; at the end none may have complained."""
-
-    def __init__(self, program: Any) -> None:
-        self._program, self._opened = program, list[Browser]()
-
-    def open(self, path: Path, place: str = "", size: tuple[int, int] = DESKTOP, dark: bool = False) -> Browser:
-        scheme = "dark" if dark else "light"
-        context = self._program.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme,
-                                            has_touch=size == PHONE, reduced_motion="reduce")  # fmt: skip
-        browser = Browser(context.new_page())
-        self._opened.append(browser)
-        browser.open(path, place)
-        if path.stem == "report":
-            browser.wait_for("document.getElementById('stage').dataset.shown !== undefined")
-        return browser
-
-    def close(self) -> None:
-        complaints = [said for browser in self._opened for said in browser.complaints]
-        for browser in self._opened:
-            browser.page.context.close()
-        assert complaints == []
-
-
-@pytest.fixture
-def screen(program: Any) -> Iterator[Screen]:
-    one = Screen(program)
-    yield one
-    one.close()
 
 
 def settled(browser: Browser) -> None:
@@ -109,13 +46,14 @@ def go_to(browser: Browser, one: dict) -> str:
 def edge_of(browser: Browser, outline: str) -> tuple[float, float]:
     """Return a place on an outline, in pixels of the window."""
     return browser.evaluate(
-        f"(() => {{ const path = document.querySelector({json.dumps(outline)}), p = path.getPointAtLength(0);"
+        f"(() => {{ const path = document.querySelector({json.dumps(outline)});"
+        "const p = path.getPointAtLength(0.4 * path.getTotalLength());"
         "const q = p.matrixTransform(path.getScreenCTM()); return [q.x, q.y]; })()"
     )
 
 
-def test_what_is_under_the_pointer_tells_its_id_size_probability_and_outcome(screen: Screen, page: Path) -> None:
-    browser = screen.open(page)
+def test_what_is_under_the_pointer_tells_its_id_size_probability_and_outcome(screen: Screen, report_page: Path) -> None:
+    browser = screen.open(report_page)
     one = largest_of(browser, "invented")
     browser.page.mouse.move(*edge_of(browser, go_to(browser, one)))
     tip = browser.page.locator("#tip")
@@ -125,10 +63,15 @@ def test_what_is_under_the_pointer_tells_its_id_size_probability_and_outcome(scr
     assert f"probability {one['probability']:.2f}" in told
     browser.page.mouse.move(5, 5)
     assert not tip.is_visible()
+    phone = screen.open(report_page, size=PHONE)
+    outline = go_to(phone, one)
+    phone.evaluate("document.getElementById('stage').scrollIntoView()")
+    phone.page.touchscreen.tap(*edge_of(phone, outline))
+    assert phone.page.locator("#tip").inner_text() == told
 
 
-def test_a_click_on_an_outline_chooses_its_row_and_one_beside_it_none(screen: Screen, page: Path) -> None:
-    browser = screen.open(page)
+def test_a_click_on_an_outline_chooses_its_row_and_one_beside_it_none(screen: Screen, report_page: Path) -> None:
+    browser = screen.open(report_page)
     one = largest_of(browser, "found") or largest_of(browser, "poorly outlined")
     kind = one["kind"].replace(" ", "_")
     row = f"#objects button[data-kind={kind}][data-id='{one['id']}'][aria-current]"
@@ -139,8 +82,8 @@ def test_a_click_on_an_outline_chooses_its_row_and_one_beside_it_none(screen: Sc
     assert browser.evaluate("document.querySelector('#objects [aria-current]') === null")
 
 
-def test_dragging_moves_the_section_and_chooses_nothing(screen: Screen, page: Path) -> None:
-    browser = screen.open(page)
+def test_dragging_moves_the_section_and_chooses_nothing(screen: Screen, report_page: Path) -> None:
+    browser = screen.open(report_page)
     browser.click("#in")
     browser.click("#in")
     x, y = browser.middle("#stage")
@@ -153,8 +96,8 @@ def test_dragging_moves_the_section_and_chooses_nothing(screen: Screen, page: Pa
     assert browser.evaluate("document.querySelector('#objects [aria-current]') === null")
 
 
-def test_grey_values_and_opacities_follow_their_sliders_and_come_back(screen: Screen, page: Path) -> None:
-    browser = screen.open(page)
+def test_grey_values_and_opacities_follow_their_sliders_and_come_back(screen: Screen, report_page: Path) -> None:
+    browser = screen.open(report_page)
     browser.page.locator(".looks summary").click()
     style = "getComputedStyle(document.getElementById('{}')).{}"
     for slider, value in (("brightness", 150), ("contrast", 50), ("outline-opacity", 40), ("overlay-opacity", 30)):
@@ -167,8 +110,8 @@ def test_grey_values_and_opacities_follow_their_sliders_and_come_back(screen: Sc
     assert browser.evaluate(style.format("outlines", "opacity")) == "1"
 
 
-def test_the_address_shows_a_colleague_the_same_place(screen: Screen, page: Path) -> None:
-    browser = screen.open(page)
+def test_the_address_shows_a_colleague_the_same_place(screen: Screen, report_page: Path) -> None:
+    browser = screen.open(report_page)
     one = largest_of(browser, "invented")
     browser.click(f"#objects button[data-kind=invented][data-id='{one['id']}']")
     browser.click("#show-probability")
@@ -181,7 +124,7 @@ def test_the_address_shows_a_colleague_the_same_place(screen: Screen, page: Path
     )
     browser.evaluate("new Promise(done => setTimeout(done, 400))")
     place = browser.evaluate("location.hash.slice(1)")
-    other = screen.open(page, place)
+    other = screen.open(report_page, place)
     assert other.evaluate(state) == browser.evaluate(state)
     lies = "['x', 'y', 'width'].map(side => document.getElementById('scene').getBoundingClientRect()[side])"
     assert other.evaluate(lies) == pytest.approx(
@@ -192,14 +135,14 @@ def test_the_address_shows_a_colleague_the_same_place(screen: Screen, page: Path
 @pytest.mark.parametrize(
     "place", ["nonsense", "z=1e9&zoom=-3&volume=77&object=<b>&cross=a,b", "z=NaN&x=1", "volume=1&z=2&y=oops"]
 )
-def test_an_address_that_makes_no_sense_shows_the_page(screen: Screen, page: Path, place: str) -> None:
-    browser = screen.open(page, place)
+def test_an_address_that_makes_no_sense_shows_the_page(screen: Screen, report_page: Path, place: str) -> None:
+    browser = screen.open(report_page, place)
     depth = browser.evaluate("Number(document.getElementById('section').max)")
     assert 0 <= browser.evaluate("Number(document.getElementById('section').value)") <= depth
 
 
-def test_views_from_the_side_show_the_sections_they_cut_and_lead_there(screen: Screen, page: Path) -> None:
-    browser = screen.open(page)
+def test_views_from_the_side_show_the_sections_they_cut_and_lead_there(screen: Screen, report_page: Path) -> None:
+    browser = screen.open(report_page)
     browser.click("#show-sides")
     browser.wait_for("document.getElementById('sides-read').hidden && document.getElementById('xz').width > 1")
     bright = (
@@ -240,33 +183,25 @@ def test_more_objects_than_the_list_holds_are_turned_over_and_found_by_a_click(s
     assert browser.evaluate("document.querySelector('#objects [aria-current]').dataset.id") == "1"
 
 
-@pytest.mark.parametrize("size", [DESKTOP, WIDE])
-def test_stage_and_slider_are_seen_without_scrolling(screen: Screen, page: Path, size: tuple[int, int]) -> None:
-    browser = screen.open(page, size=size)
-    for part in ("#stage", ".slide"):
-        box = browser.page.locator(part).bounding_box()
-        assert box is not None
-        assert box["y"] + box["height"] <= size[1]
-    assert browser.evaluate("document.documentElement.scrollWidth") <= size[0]
+def test_views_from_the_side_show_each_object_in_its_own_colour(screen: Screen, tmp_path: Path) -> None:
+    ids = np.zeros((6, 60, 80), np.uint8)
+    ids[1:5, 20:40, 20:60] = 1
+    judged = judge(LabelPair(ids, np.roll(ids, 3, axis=1), SPACING), MatchRule())  # found, and its annotation over it
+    volume = ReportedVolume("one", ArraySource.of(100 + ids, SPACING), IntensityRange(0, 255), judged)
+    path = tmp_path / "report.html"
+    write_report(path, ReportHead("one", {}, 0.5), None, [volume], [volume.image.shape])
+    browser = screen.open(path)
+    browser.click("#show-sides")
+    browser.wait_for("document.getElementById('sides-read').hidden && document.getElementById('xz').width > 1")
+    for view in ("xz", "yz"):
+        shot = np.frombuffer(browser.page.locator(f"#{view}").screenshot(), np.uint8)
+        blue, _, red = np.moveaxis(cv2.imdecode(shot, cv2.IMREAD_COLOR).astype(int), -1, 0)
+        assert (blue - red > 60).mean() > 0.05  # the light blue of found ones
+        assert (red - blue > 20).sum() == 0
 
 
-def test_on_a_phone_a_tapped_object_brings_the_viewer_into_view_and_nothing_is_cut_off(
-    screen: Screen, page: Path
-) -> None:
-    browser = screen.open(page, size=PHONE)
-    assert browser.evaluate("document.documentElement.scrollWidth") == PHONE[0]
-    browser.page.locator("#show-sides").tap()
-    assert browser.evaluate("document.documentElement.scrollWidth") == PHONE[0]
-    row = browser.page.locator("#objects button").nth(1)
-    row.scroll_into_view_if_needed()
-    row.tap()
-    browser.wait_for(
-        "(b => b.top >= -1 && b.bottom <= innerHeight)(document.getElementById('stage').getBoundingClientRect())"
-    )
-
-
-def test_two_fingers_zoom_about_the_place_between_them_and_one_moves(screen: Screen, page: Path) -> None:
-    browser = screen.open(page, size=PHONE)
+def test_two_fingers_zoom_about_the_place_between_them_and_one_moves(screen: Screen, report_page: Path) -> None:
+    browser = screen.open(report_page, size=PHONE)
     browser.evaluate("document.getElementById('stage').scrollIntoView()")
     x, y = browser.middle("#stage")
     touches = browser.page.context.new_cdp_session(browser.page)
@@ -293,50 +228,10 @@ def test_two_fingers_zoom_about_the_place_between_them_and_one_moves(screen: Scr
     assert browser.evaluate("document.querySelector('#objects [aria-current]') === null")
 
 
-def test_every_control_is_reached_with_the_keyboard_and_shows_where_the_focus_is(screen: Screen, page: Path) -> None:
-    browser = screen.open(page)
-    reached: list[str] = []
-    for _ in range(60):
-        browser.press("Tab")
-        focused = browser.evaluate("document.activeElement.id || document.activeElement.tagName")
-        if focused == "BODY":
-            break
-        assert browser.evaluate("getComputedStyle(document.activeElement).outlineStyle") != "none"
-        reached.append(focused)
-    wanted = {"show-found", "show-probability", "show-sides", "SUMMARY", "stage", "before", "section", "after", "out",
-              "all", "in", "list-missed", "order", "closer", "least-size", "least-probability", "BUTTON"}  # fmt: skip
-    assert wanted <= set(reached)
-
-
-def test_on_paper_the_numbers_and_the_section_stay_and_the_controls_go(screen: Screen, page: Path) -> None:
-    browser = screen.open(page)
-    browser.page.emulate_media(media="print")
-    for gone in (".bar", ".filters", "#section", ".keys"):
-        assert not browser.page.locator(gone).first.is_visible()
-    for stays in ("h1", ".headline", "#stage", "#objects", "table", ".chart svg"):
-        assert browser.page.locator(stays).first.is_visible()
-
-
-@pytest.mark.parametrize("size", [DESKTOP, WIDE, PHONE])
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_axe_finds_nothing_on_either_page(
-    screen: Screen, page: Path, tuning: tuple[Path, dict], size: tuple[int, int], dark: bool
-) -> None:
-    for path in (page, tuning[0]):
-        browser = screen.open(path, size=size, dark=dark)
-        if path == page:
-            browser.evaluate("document.getElementById('show-sides').click()")
-            browser.evaluate("document.querySelector('.looks').open = true")
-            browser.evaluate("document.querySelector('#objects button').click()")
-        found = axe.Axe().run(browser.page).response["violations"]
-        assert [(one["id"], [node["html"][:120] for node in one["nodes"]]) for one in found] == []
-        assert browser.evaluate("document.documentElement.scrollWidth") <= size[0]
-
-
 def test_the_slider_of_a_tuning_shows_the_scores_and_the_mask_of_every_setting(
-    screen: Screen, tuning: tuple[Path, dict]
+    screen: Screen, tuning_page: tuple[Path, dict]
 ) -> None:
-    path, best = tuning
+    path, best = tuning_page
     browser = screen.open(path)
     said = "[...document.querySelectorAll('.chart [data-line]')].map(b => b.textContent)"
 

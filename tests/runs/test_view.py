@@ -7,6 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from connectomics.reports.columns import Column
+from connectomics.reports.object_table import ANNOTATED_COLUMNS, CLEFT_COLUMNS, write_rows
+from connectomics.reports.side_table import SIDE_COLUMNS
 from connectomics.runs.view import view
 from connectomics.runs.viewing.shown_layers import Layer, LazyVoxels, find_layers, find_volumes
 from connectomics.runs.viewing.synapses import read_missed, read_synapses
@@ -124,7 +127,7 @@ def test_files_that_a_result_names_are_found_from_any_folder(results: Path, monk
 CLEFTS = "id,voxels,centroid_z_nm,centroid_y_nm,centroid_x_nm,mean_probability,outcome\n"
 SIDES = (
     "id,voxels,pre_voxels,post_voxels,"
-    "pre_z_nm,pre_y_nm,pre_x_nm,post_z_nm,post_y_nm,post_x_nm,pre_probability,post_probability,outcome\n"
+    "pre_z_nm,pre_y_nm,pre_x_nm,post_z_nm,post_y_nm,post_x_nm,pre_probability,post_probability,outcome,right_way_round\n"
 )
 
 
@@ -149,11 +152,12 @@ def test_synapses_are_read_from_the_tables(results: Path) -> None:
 
 def test_a_synapse_with_two_sides_leads_from_pre_to_post(results: Path) -> None:
     (results / "test_im_A_synapses.csv").write_text(
-        SIDES + "1,9,4,5,40,8,8,80,12,16,0.5,0.7,found\n2,5,0,5,,,,80,12,16,,0.7,found\n"
+        SIDES + "1,9,4,5,40,8,8,80,12,16,0.5,0.7,found,false\n2,5,0,5,,,,80,12,16,,0.7,found,\n"
     )
     both, post = read_synapses(results, "im_A")
     assert both.places_nm == ((40, 8, 8), (80, 12, 16))
     assert both.score == pytest.approx(0.6)
+    assert (both.outcome, post.outcome) == ("wrong way round", "found")
     assert post.places_nm == ((80, 12, 16),)
     assert post.score == pytest.approx(0.7)
 
@@ -164,3 +168,14 @@ def test_a_table_of_another_version_is_told(results: Path, capsys: pytest.Captur
     message = capsys.readouterr().err
     assert message.count("\n") == 1
     assert "test_im_A_synapses.csv" in message
+
+
+@pytest.mark.parametrize("columns", [CLEFT_COLUMNS, SIDE_COLUMNS, ANNOTATED_COLUMNS])
+def test_the_tables_that_a_test_writes_are_understood(results: Path, columns: tuple[Column, ...]) -> None:
+    values = {"whole": 3, "number": 0.5, "truth": True, "text": "missed"}
+    row = {column.name: values[column.kind] for column in columns}
+    write_rows(results / "test_im_A_annotated.csv", columns, [row])
+    (one,) = read_missed(results, "im_A")
+    assert (one.id, one.voxels) == (3, 3)
+    assert set(one.places_nm) == {(0.5, 0.5, 0.5)}
+    assert (one.score is None) == (columns == ANNOTATED_COLUMNS)

@@ -4,14 +4,17 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from connectomics.drawing.figures import CHANNEL_COLORS
 from connectomics.runs.view import view
+from connectomics.runs.viewing.hosting import serve_folder
 from connectomics.runs.viewing.shown_layers import find_layers
 from connectomics.volumes.write import write_volume
 from tests.small_run import write_pair
@@ -196,3 +199,28 @@ def test_the_viewer_stays_when_standard_input_is_closed_and_works_from_another_f
         assert answer.status == 200
     assert process.poll() is None
     assert ended(process) == 0
+
+
+def test_the_page_of_an_exported_folder_leads_to_neuroglancer_with_the_folders_real_address(
+    results: Path, tmp_path: Path, program: Any
+) -> None:
+    client = "https://viewer.invalid/"
+    assert view([str(results), "--export", str(tmp_path / "shared"), "--client", client]) == 0
+    server = serve_folder(tmp_path / "shared", "127.0.0.1", 0)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    page = program.new_page()
+    try:
+        page.goto(f"http://127.0.0.1:{server.server_port}/index.html")
+        link = page.get_by_role("link", name="im_A").get_attribute("href")
+        assert not page.locator("#disk").is_visible()
+        page.goto((tmp_path / "shared" / "index.html").as_uri())
+        assert page.locator("#disk").is_visible()
+    finally:
+        page.close()
+        server.shutdown()
+        server.server_close()
+    assert link.startswith(f"{client}#!")
+    state = ng.parse_url(link)
+    for layer in state.layers:
+        (source,) = layer.layer.source
+        assert f"://http://127.0.0.1:{server.server_port}/0_im_A/" in source.url

@@ -31,12 +31,18 @@ const ON_STAGE = {
   ArrowUp: KEYS.ArrowRight, ArrowDown: KEYS.ArrowLeft, Home: () => show(0), End: () => show(Infinity),
 };
 
+function isStageInView() {
+  const { top, bottom } = stage.getBoundingClientRect();
+  return bottom > 0 && top < innerHeight;
+}
+
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   const target = event.target;
   if (target.matches("select, summary")) return;
   if (target.matches("input[type=range]") && /^(Arrow|Page|Home|End)/.test(event.key)) return; // the slider's own keys
   if (target.closest(".scrolls") && /^(Arrow|Page)/.test(event.key)) return; // as are those of a table
+  if (/^Page/.test(event.key) && !isStageInView()) return; // the page scrolls
   const act = KEYS[event.key] || (target === stage && ON_STAGE[event.key]);
   if (!act) return;
   event.preventDefault();
@@ -68,8 +74,9 @@ function objectUnder(event) {
   return { kind, id, object: objects.get(`${kind} ${id}`) };
 }
 
-function tell(event) {
-  const under = event.pointerType === "touch" ? null : objectUnder(event), tip = at("tip");
+// Say what is under a mouse, or what a finger touched.
+function tell(event, under = event.pointerType === "touch" ? null : objectUnder(event)) {
+  const tip = at("tip");
   tip.hidden = !under;
   stage.classList.toggle("over", Boolean(under && under.object));
   if (!under) return;
@@ -134,10 +141,11 @@ function release(event) {
 }
 stage.addEventListener("pointerup", release);
 stage.addEventListener("pointercancel", release);
-stage.addEventListener("pointerleave", () => { at("tip").hidden = true; });
+stage.addEventListener("pointerleave", (event) => { if (event.pointerType !== "touch") at("tip").hidden = true; });
 stage.addEventListener("dblclick", () => zoomTo(1));
 
 function click(event, under) {
+  if (event.pointerType === "touch") tell(event, under);
   if (under) {
     if (under.object) choose(under.object);
     return;

@@ -5,6 +5,7 @@ async function show(z) {
   state.z = clamp(Math.round(z), 0, volume().shape[0] - 1);
   at("section").value = state.z;
   at("where").textContent = `section ${state.z} of 0–${volume().shape[0] - 1}`;
+  at("tip").hidden = true;
   remember();
   const number = state.volume, wanted = state.z;
   const section = await fetchSection(number, wanted);

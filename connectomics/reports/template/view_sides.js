@@ -33,13 +33,15 @@ async function copySection(copies, z) {
   const { units, shape: [, rows, columns] } = volumes[number];
   pen.setTransform(width / (columns * units), 0, 0, height / (rows * units), 0, 0);
   for (const [code, , d] of read("outlines", number, z).outlines) {
+    if (codes[code] === "annotated") continue; // it lies on what was predicted
     pen.fillStyle = `rgb(${(code + 1) * CODE_STEP} 0 0)`;
     pen.fill(new Path2D(d), "evenodd");
   }
   const drawn = pen.getImageData(0, 0, width, height).data;
   for (let i = 0; i < width * height; i += 1) {
     copies.gray[first + i] = gray[4 * i];
-    copies.code[first + i] = drawn[4 * i + 3] > 100 ? Math.round(drawn[4 * i] / CODE_STEP) : 0;
+    const red = drawn[4 * i], code = Math.round(red / CODE_STEP); // where two objects touch, their reds mix
+    copies.code[first + i] = drawn[4 * i + 3] > 100 && Math.abs(red - code * CODE_STEP) < 3 ? code : 0;
   }
   copies.read[z] = 1;
   copies.done += 1;

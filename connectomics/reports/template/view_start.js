@@ -18,6 +18,7 @@ function open(number) {
     const [z, kind] = key.split(" ");
     make("rect", { x: z - 0.35, width: 0.7, y: kind === "missed" ? 0 : 4, height: 4, fill: `var(--${kind})` }, rug);
   }
+  fitStage();
   list();
   place();
   if (at("show-sides").checked) copySections();
@@ -25,6 +26,8 @@ function open(number) {
 }
 
 function toggleSides() {
+  at("sides").hidden = !at("show-sides").checked;
+  fitStage();
   drawSides();
   if (at("show-sides").checked) copySections();
   place();
@@ -38,10 +41,12 @@ function look() {
   drawSides();
 }
 
-// The stage ends, with its slider, where the window does.
+// The stage ends, with its slider, where the window does; it is no higher than a section needs that is as wide as it.
 function fitStage() {
   const above = stage.getBoundingClientRect().top + scrollY;
+  const [, rows, columns] = volume().shape, [, high, wide] = volume().spacing_nm;
   stage.style.setProperty("--above", `${Math.round(above)}px`);
+  stage.style.setProperty("--needed", `${Math.ceil(stage.clientWidth * rows * high / (columns * wide))}px`);
 }
 
 function offer(where, id, text, shape, swatch, checked = true, act = () => { drawOutlines(); drawSides(); }) {
@@ -93,12 +98,8 @@ for (const id of ["xz", "yz"]) {
 }
 raw.addEventListener("load", place);
 new ResizeObserver(() => { place(); drawSides(); }).observe(stage);
-addEventListener("resize", fitStage);
-fitStage();
+addEventListener("resize", () => { if (volumes.length) fitStage(); });
 
 volumes.forEach((one, number) => at("volume").append(new Option(one.name, number)));
 at("volume").parentElement.hidden = volumes.length < 2;
-if (volumes.length) {
-  fitStage();
-  if (!follow()) open(0);
-}
+if (volumes.length && !follow()) open(0);

@@ -14,7 +14,7 @@ from connectomics.drawing.outcome_styles import STYLES
 from connectomics.geometry import Spacing
 from connectomics.metrics.outcomes import Outcome
 from connectomics.runs.viewing.shown_layers import Layer
-from connectomics.runs.viewing.synapses import UNJUDGED, Synapse
+from connectomics.runs.viewing.synapses import TURNED, UNJUDGED, Synapse
 
 STAGE_PIXELS = 640
 """A volume is zoomed so that its section is so many pixels wide or high at first."""
@@ -56,7 +56,9 @@ void main() {
 }
 """
 
-OUTCOMES = {UNJUDGED: STYLES["found"].hex} | {str(one): STYLES[one].hex for one in Outcome}
+OUTCOMES = (
+    {UNJUDGED: STYLES["found"].hex} | {str(one): STYLES[one].hex for one in Outcome} | {TURNED: STYLES["turned"].hex}
+)
 """Outcome to its colour."""
 
 

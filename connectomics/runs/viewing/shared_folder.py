@@ -83,8 +83,8 @@ def _export_volume(folder: Path, address: str, shown: Shown) -> dict:
 
 
 def _write_points(folder: Path, points: PointLayer, layer: Layer) -> None:
-    """Write synapses as precomputed annotations: lines where all of them have two sides, else points."""
-    lines = all(len(one.places_nm) == 2 for one in points.synapses)
+    """Write synapses as precomputed annotations: lines, of no length without a second side, where any has two sides."""
+    lines = any(len(one.places_nm) == 2 for one in points.synapses)
     writer = write_annotations.AnnotationWriter(
         coordinate_space=dimensions(layer.spacing_nm),
         annotation_type="line" if lines else "point",
@@ -96,7 +96,7 @@ def _write_points(folder: Path, points: PointLayer, layer: Layer) -> None:
         if points.linked:
             more["objects"] = one.id
         if lines:
-            writer.add_line(at[0], at[1], id=one.id, **more)
+            writer.add_line(at[0], at[-1], id=one.id, **more)
         else:
             writer.add_point(at[0], id=one.id, **more)
     writer.write(folder)

@@ -13,6 +13,9 @@ from connectomics.geometry import Spacing
 UNJUDGED = "not judged"
 """Outcome of an object where there is no label."""
 
+TURNED = "wrong way round"
+"""Outcome of a synapse in the right place whose sides are not, as on the page."""
+
 
 @dataclass(frozen=True, slots=True)
 class Synapse:
@@ -21,7 +24,7 @@ class Synapse:
     id: int
     """As in the table, on the page, and in the volume of instances."""
     outcome: str
-    """What became of it, as in `metrics.outcomes`."""
+    """What became of it, as in `metrics.outcomes`, or `TURNED`."""
     voxels: int
     score: float | None
     """Its mean probability; None for an annotated one, which was not predicted."""
@@ -66,7 +69,8 @@ def _synapse(row: Mapping[str, str]) -> Synapse:
         scores = [float(row["mean_probability"])]
     places = tuple(_place(row, one) for one in (sides or ["centroid"]))
     score = sum(scores) / len(scores) if scores else None
-    return Synapse(int(row["id"]), row["outcome"] or UNJUDGED, voxels, score, places)
+    outcome = TURNED if sided and row["right_way_round"] == "false" else row["outcome"] or UNJUDGED
+    return Synapse(int(row["id"]), outcome, voxels, score, places)
 
 
 def _place(row: Mapping[str, str], name: str) -> Spacing:
