@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import ceil
 
 from connectomics.errors import HeldError, UserError, VolumeError
@@ -153,4 +153,4 @@ def _is_closed(job: Job) -> bool:
 def _made_from(job: Job) -> str:
     """Return a short word for all that the results depend on."""
     whole = {volume.name: (mark_of(job, volume), *marks_of(job, volume)) for volume in job.volumes}
-    return digest(whole, job.writes_report, job.writes_instances, job.lists_synapses)
+    return digest(whole, asdict(job.outputs))
