@@ -21,7 +21,7 @@ from connectomics.inference.fingerprint import circumstances, concerning, finger
 from connectomics.inference.plan import InferencePlan, plan_inference
 from connectomics.inference.predict import OnNotice, OnProgress, predict_volume
 from connectomics.inference.rows import Forward, Lane
-from connectomics.inference.saved import SAVED_TYPES, SavedType, predict_into
+from connectomics.inference.saved import SAVED_TYPES, SavedType, predict_block, predict_into
 from connectomics.volumes.sections import Sections
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "concerning",
     "fingerprint",
     "plan_inference",
+    "predict_block",
     "predict_into",
     "predict_volume",
 ]
