@@ -66,7 +66,7 @@ class ValidationImages(pl.Callback):
         if not self._is_due(trainer):
             return
         assert isinstance(outputs, Tensor)
-        foreground = (batch["label"][:, self._channels] * batch["valid"]).sum((1, 2, 3, 4)).tolist()
+        foreground = ((batch["label"][:, self._channels] > 0.5) * batch["valid"]).sum((1, 2, 3, 4)).tolist()
         for i, (number, amount) in enumerate(zip(batch["number"].tolist(), foreground, strict=True)):
             if number < 0 or number not in self._most({**self._amounts(), number: amount}):
                 continue
