@@ -98,6 +98,7 @@ CHANGES: list[tuple[Callable[[Config], Facts], str]] = [
     (network, "model.rsunet.depth_2d=2"),
     (network, "model.rsunet.kernel_2d=[1,5,5]"),
     (network, "model.rsunet.norm=group model.rsunet.num_groups=4"),
+    (network, "model.rsunet={filters: [4, 8, 8], down_factors: [[1,2,2],[1,2,2]], deep_supervision: 1}"),
     (network, "model.rsunet.norm=group model.rsunet.num_groups=2"),
     (network, "model.rsunet.activation=relu"),
     (network, "model.weights={file: x, freeze: [stem]}"),

@@ -93,7 +93,7 @@ class TargetConfig:
     type: str = "cleft"
     """A name in `data.targets.TARGETS`."""
     kwargs: dict[str, Any] = field(default_factory=dict)
-    """Arguments of the target, by name: `exclusive` of "polarity"; `scale_nm` (50) and `in_plane` (false) of "distance",
+    """Arguments of the target, by name: `exclusive` of "polarity"; `scale_nm` (50), `in_plane` (false) of "distance",
     which is (1 + tanh(d / scale_nm)) / 2 for the signed distance d to the border of a cleft, in nm."""
 
 

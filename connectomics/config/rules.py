@@ -104,6 +104,9 @@ RULES: tuple[Rule, ...] = (
     _odd("model.rsunet.kernel_2d"),
     Rule("model.rsunet.num_groups", "a divisor of each of model.rsunet.filters when norm is group",
          lambda v, c: v >= 1 and (c.model.rsunet.norm != "group" or all(n % v == 0 for n in c.model.rsunet.filters))),
+    Rule("model.rsunet.deep_supervision", "from 0 to the coarser levels of the decoder, two fewer than "
+         "model.rsunet.filters",
+         lambda v, c: v == 0 or 0 < v <= len(c.model.rsunet.filters) - 2),
     Rule("model.monai_basic_unet3d.features", "six widths, each at least 1", lambda v, c: len(v) == 6 and min(v) >= 1),
     _share("model.monai_basic_unet3d.dropout"),
     Rule("model.monai_unet.channels", "two or more widths, each at least 1", lambda v, c: len(v) > 1 and min(v) >= 1),
