@@ -237,6 +237,7 @@ RULES: tuple[Rule, ...] = (
     _at_least("monitor.checkpoint.save_every_n_epochs", 1),
     Rule("monitor.checkpoint.save_every_minutes", "null or more than 0", lambda v, c: v is None or v > 0),
     Rule("monitor.checkpoint.checkpoint_filename", "a file name without /", lambda v, c: bool(v) and "/" not in v),
+    Rule("monitor.logging.loggers", "one or more names, each once", lambda v, c: len(v) == len(set(v)) > 0),
     _at_least("monitor.logging.scalar.loss_every_n_steps", 1),
     _at_least("monitor.logging.scalar.max_cremi_patches", 0),
     _at_least("monitor.logging.images.max_images", 0),
