@@ -14,12 +14,15 @@ from torch import nn
 from connectomics.config import Config, as_plain, load_configs
 from connectomics.config.augmentation import AugmentationConfig
 from connectomics.config.decoding import DecodingConfig
+from connectomics.config.model import ArchConfig, ModelConfig
+from connectomics.config.optimization import OptimizationConfig, SchedulerConfig
 from connectomics.config.slices import parse_slice
 from connectomics.data.augment import AUGMENTATIONS, Augmentation, build_augmentation
 from connectomics.decoding import DECODERS, decode
+from connectomics.models import MODELS, build_model, monai_builders
 from connectomics.runs.assemble import check_names
 from connectomics.runs.cli import main
-from connectomics.training.optimizers import build_optimizer, build_scheduler
+from connectomics.training.optimizers import SCHEDULERS, build_optimizer, build_scheduler
 from tests.runs.reading import only_run
 
 TUTORIALS = Path(__file__).parents[1] / "tutorials"
@@ -39,7 +42,8 @@ def sections(schema: type, key: str = "") -> Iterator[tuple[type, str, str]]:
 
 SETTINGS = {(section, name): key for section, name, key in sections(Config)}
 PROBABILITIES = ("flip.prob", "rotate.prob", "elastic.prob", "misalignment.prob", "missing_section.prob",
-                 "missing_parts.prob", "motion_blur.prob", "cut_noise.prob", "cut_blur.prob",
+                 "missing_parts.prob", "zoom.prob", "defocus.prob",
+                 "section_brightness.prob", "motion_blur.prob", "cut_noise.prob", "cut_blur.prob",
                  "intensity.gaussian_noise_prob", "intensity.shift_intensity_prob",
                  "intensity.contrast_prob")  # fmt: skip
 EVERYTHING_ON = [
@@ -79,11 +83,19 @@ def read_settings(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     return seen
 
 
-def test_every_setting_is_read_by_code(small: Path, read_settings: set[str]) -> None:
+def test_every_setting_is_read_by_code(small: Path, read_settings: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
     assert main(["--config", str(small), *EVERYTHING_ON]) == 0
     last = only_run(small.parent / "runs") / "checkpoints" / "last.ckpt"
     group = ["model.rsunet.norm=group", "model.rsunet.num_groups=2"]
     assert main(["--config", str(small), "--mode", "test", "--checkpoint", str(last), *group]) == 0
+    again = [*group, f"model.weights={{file: {last}, strict: false}}"]
+    assert main(["--config", str(small), "--fast-dev-run", "1", *again]) == 0
+    for name in SCHEDULERS:
+        course = OptimizationConfig(scheduler=SchedulerConfig(name=name))
+        build_scheduler(build_optimizer(nn.Linear(1, 1), course.optimizer), course)
+    monkeypatch.setattr(monai_builders, "_build", lambda *names, **arguments: nn.Identity())
+    for name in MODELS:
+        build_model(ModelConfig(arch=ArchConfig(type=name)))
     for name in DECODERS:
         decode(np.zeros((3, 1, 2, 2), np.float32), DecodingConfig(name=name))
     assert main(["--config", str(small), "--mode", "tune", "--checkpoint", str(last), *group]) == 0

@@ -24,7 +24,9 @@ def network(config: Config) -> Facts:
     strides = [p.stride() for p in module.model.parameters()]
     terms = [(loss.__class__.__name__, vars(loss).get("_buffers"), {k: v for k, v in vars(loss).items() if k[0] != "_"})
              for loss in module.criterion.losses]  # fmt: skip
-    return [str(module.model), strides, terms, module.criterion.weights, module.criterion.channels]
+    learns = [p.requires_grad for p in module.model.parameters()]
+    how = [vars(module.model).get("recomputes")]
+    return [str(module.model), strides, learns, how, terms, module.criterion.weights, module.criterion.channels]
 
 
 def course(config: Config) -> Facts:
@@ -98,6 +100,7 @@ CHANGES: list[tuple[Callable[[Config], Facts], str]] = [
     (network, "model.rsunet.norm=group model.rsunet.num_groups=4"),
     (network, "model.rsunet.norm=group model.rsunet.num_groups=2"),
     (network, "model.rsunet.activation=relu"),
+    (network, "model.weights={file: x, freeze: [stem]}"),
     (network, "model.loss.losses.0.weight=2"),
     (network, "model.loss.losses.0.function=DiceLoss"),
     (network, "model.loss.losses.0.kwargs={pos_weight: 3}"),
@@ -106,7 +109,8 @@ CHANGES: list[tuple[Callable[[Config], Facts], str]] = [
         "optimizer.name=Adam", "optimizer.lr=2e-3", "optimizer.eps=1e-6", "optimizer.betas=[0.8,0.9]",
         "optimizer.weight_decay=0.1", "scheduler.name=ConstantLR", "scheduler.min_lr=1e-4",
         "scheduler.interval=epoch", "scheduler.params.t_max=3", "max_steps=4",
-        "optimizer.params={amsgrad: true}",
+        "optimizer.params={amsgrad: true}", "scheduler.warmup_steps=3", "scheduler.name=PolynomialLR",
+        "scheduler={name: PolynomialLR, params: {power: 2.0}}",
     )),
     *((trainer, f"optimization.{change}") for change in (
         "max_steps=4", "precision=bf16-mixed", "gradient_clip_val=0", "accumulate_grad_batches=2", "benchmark=false",
@@ -123,6 +127,9 @@ CHANGES: list[tuple[Callable[[Config], Facts], str]] = [
     *((trainer, f"monitor.early_stopping.enabled=true monitor.early_stopping.{change}") for change in (
         "patience=3", "min_delta=0.1", "mode=max", "monitor=val_jaccard",
     )),
+    (trainer, "data.dataloader.global_batch=6"),
+    (network, "optimization.recompute_finest_level=true"),
+    (data, "data.dataloader.global_batch=6"),
     (data, "system.seed=5"),
     (data, "system.num_workers=1"),
     (data, "optimization.n_steps_per_epoch=5"),
@@ -142,6 +149,7 @@ CHANGES: list[tuple[Callable[[Config], Facts], str]] = [
     (data, "data.val.crop=[':','4:',':']"),
     *((data, f"data.augmentation.{name}.enabled=true") for name in (
         "flip", "rotate", "elastic", "misalignment", "missing_section", "missing_parts", "motion_blur", "cut_noise",
+        "zoom", "defocus", "section_brightness",
         "cut_blur", "intensity",
     )),
     *((prediction, f"inference.{change}") for change in (

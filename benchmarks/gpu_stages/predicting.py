@@ -126,7 +126,7 @@ def score(config: Config, checkpoint: Path) -> Row:
     """Run `--mode test`, and return its seconds, those of each part, and the scores."""
     begun = time.perf_counter()
     volumes = open_labelled(config.data.test, "data.test", config.model.in_channels, need_label=True)
-    job = build_job("test", config, checkpoint, volumes, config.data.test)
+    job = build_job("test", config, [checkpoint], volumes, config.data.test)
     with _parts_timed() as parts:
         run = test_mode.test(job)
     whole = time.perf_counter() - begun

@@ -28,6 +28,18 @@ class RotateConfig:
 
 
 @dataclass(kw_only=True, slots=True)
+class ZoomConfig:
+    """`zoom`: show the patch larger or smaller in the section plane, every section alike."""
+
+    enabled: bool = False
+    """Whether it is used."""
+    prob: float = 0.3
+    """Probability for each patch, in [0, 1]."""
+    factor_range: tuple[float, float] = (0.8, 1.25)
+    """How many times larger things become; drawn uniformly on a logarithmic scale."""
+
+
+@dataclass(kw_only=True, slots=True)
 class ElasticConfig:
     """`elastic`: a smooth random displacement in the section plane."""
 
@@ -94,6 +106,20 @@ class MotionBlurConfig:
 
 
 @dataclass(kw_only=True, slots=True)
+class DefocusConfig:
+    """`defocus`: whole sections blurred evenly, as when the microscope was out of focus."""
+
+    enabled: bool = False
+    """Whether it is used."""
+    prob: float = 0.3
+    """Probability for each patch, in [0, 1]."""
+    sections: int = 2
+    """1 to `sections` sections are blurred."""
+    sigma_range: tuple[float, float] = (0.5, 2.0)
+    """Standard deviation of the Gaussian, in pixels; drawn uniformly for each section."""
+
+
+@dataclass(kw_only=True, slots=True)
 class CutNoiseConfig:
     """`cut_noise`: a random box of the patch gets noise."""
 
@@ -122,6 +148,18 @@ class CutBlurConfig:
 
 
 @dataclass(kw_only=True, slots=True)
+class SectionBrightnessConfig:
+    """`section_brightness`: each section brighter or darker by an amount of its own; the image stays in [0, 1]."""
+
+    enabled: bool = False
+    """Whether it is used."""
+    prob: float = 0.3
+    """Probability for each patch, in [0, 1]."""
+    offset: float = 0.1
+    """The shift of a section is uniform in [-offset, offset]."""
+
+
+@dataclass(kw_only=True, slots=True)
 class IntensityConfig:
     """`intensity`: noise, shift and contrast, each with its own chance; the image stays in [0, 1]."""
 
@@ -147,11 +185,14 @@ class AugmentationConfig:
 
     flip: FlipConfig = field(default_factory=FlipConfig)
     rotate: RotateConfig = field(default_factory=RotateConfig)
+    zoom: ZoomConfig = field(default_factory=ZoomConfig)
     elastic: ElasticConfig = field(default_factory=ElasticConfig)
     misalignment: MisalignmentConfig = field(default_factory=MisalignmentConfig)
     missing_section: MissingSectionConfig = field(default_factory=MissingSectionConfig)
     missing_parts: MissingPartsConfig = field(default_factory=MissingPartsConfig)
     motion_blur: MotionBlurConfig = field(default_factory=MotionBlurConfig)
+    defocus: DefocusConfig = field(default_factory=DefocusConfig)
     cut_noise: CutNoiseConfig = field(default_factory=CutNoiseConfig)
     cut_blur: CutBlurConfig = field(default_factory=CutBlurConfig)
+    section_brightness: SectionBrightnessConfig = field(default_factory=SectionBrightnessConfig)
     intensity: IntensityConfig = field(default_factory=IntensityConfig)

@@ -47,6 +47,9 @@ class DataloaderConfig:
     """Extent of a training patch along (z, y, x), in voxels."""
     batch_size: int = 4
     """Patches in one batch, on each GPU."""
+    global_batch: int | None = None
+    """Patches in one optimizer step, on all GPUs together, a multiple of those of all batches;
+    `optimization.accumulate_grad_batches` then follows from it, whatever the number of GPUs. Null goes by that."""
     max_val_patches: int | None = None
     """Largest number of validation patches, spread evenly over the annotated parts of the validation volumes; null
     covers them once."""

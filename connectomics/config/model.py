@@ -5,13 +5,22 @@ from itertools import accumulate, islice
 from math import prod
 from typing import Any, Literal
 
+from connectomics.config.monai_networks import (
+    MonaiBasicUNet3dConfig,
+    MonaiDynUNetConfig,
+    MonaiMedNeXtConfig,
+    MonaiSegResNetConfig,
+    MonaiSwinUNETRConfig,
+    MonaiUNetConfig,
+)
+
 
 @dataclass(kw_only=True, slots=True)
 class ArchConfig:
     """`model.arch`: which network."""
 
     type: str = "rsunet"
-    """A name in `models.MODELS`."""
+    """A name in `models.MODELS`; the section of that name has its settings."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -50,6 +59,25 @@ class RSUNetConfig:
 
 
 @dataclass(kw_only=True, slots=True)
+class WeightsConfig:
+    """`model.weights`: the weights that a new training begins with; optimizer and schedule begin anew."""
+
+    file: str | None = None
+    """A checkpoint, the folder of a run or of an exported network, a .safetensors file, or a state dict that
+    `torch.save` wrote; null begins with random weights. Of a checkpoint the averaged weights are taken if it has them.
+    A training that goes on (`--checkpoint`) does not read it."""
+    prefix: str = ""
+    """What stands before the network's own names in a file of other origin, such as "module."; only such weights
+    count."""
+    strict: bool = True
+    """Refuse a file that lacks a weight of the network, has one too many, or one of another shape or meaning. False
+    takes what fits, lists the rest, and leaves it random."""
+    freeze: list[str] = field(default_factory=list)
+    """Parts of the network that stay as they are, running statistics of batch norm included, by the beginning of their
+    names: `[stem, downs]` is the encoder of the rsunet."""
+
+
+@dataclass(kw_only=True, slots=True)
 class LossTermConfig:
     """One entry of `model.loss.losses`; the training loss is the weighted sum of all entries."""
 
@@ -78,6 +106,18 @@ class LossConfig:
     """The terms of the sum."""
 
 
+NetworkConfig = (
+    RSUNetConfig
+    | MonaiBasicUNet3dConfig
+    | MonaiUNetConfig
+    | MonaiDynUNetConfig
+    | MonaiSegResNetConfig
+    | MonaiSwinUNETRConfig
+    | MonaiMedNeXtConfig
+)
+"""The section of a network."""
+
+
 @dataclass(kw_only=True, slots=True)
 class ModelConfig:
     """`model`: the network, its memory layout and its loss."""
@@ -90,16 +130,41 @@ class ModelConfig:
     memory_format: Literal["auto", "channels_last_3d", "contiguous"] = "auto"
     """Order of a tensor in memory: "auto" is channels_last_3d, but contiguous on a GPU with instance or group norm,
     whose kernels are slow in the other order. `benchmarks/README.md` has what each costs on a CPU."""
+    sync_batchnorm: bool = False
+    """Whether batch norm takes the statistics of the batches of all GPUs together, not those of each GPU by itself."""
     rsunet: RSUNetConfig = field(default_factory=RSUNetConfig)
+    monai_basic_unet3d: MonaiBasicUNet3dConfig = field(default_factory=MonaiBasicUNet3dConfig)
+    monai_unet: MonaiUNetConfig = field(default_factory=MonaiUNetConfig)
+    monai_dynunet: MonaiDynUNetConfig = field(default_factory=MonaiDynUNetConfig)
+    monai_segresnet: MonaiSegResNetConfig = field(default_factory=MonaiSegResNetConfig)
+    monai_swin_unetr: MonaiSwinUNETRConfig = field(default_factory=MonaiSwinUNETRConfig)
+    monai_mednext: MonaiMedNeXtConfig = field(default_factory=MonaiMedNeXtConfig)
+    weights: WeightsConfig = field(default_factory=WeightsConfig)
     loss: LossConfig = field(default_factory=LossConfig)
 
     @property
     def total_factor(self) -> tuple[int, int, int]:
         """What extents must be divisible by for the networks whose settings are here; 1 for those from elsewhere."""
-        return self.rsunet.total_factor if self.arch.type == "rsunet" else (1, 1, 1)
+        own = self._own
+        return (1, 1, 1) if own is None else own.total_factor
 
     @property
     def values_per_voxel(self) -> float:
         """Values that the largest tensor holds for each voxel of the image, as far as the settings here tell."""
         ends = float(max(self.in_channels, self.out_channels))
-        return max(ends, self.rsunet.values_per_voxel) if self.arch.type == "rsunet" else ends
+        own = self._own
+        return ends if own is None else max(ends, own.values_per_voxel)
+
+    @property
+    def _own(self) -> NetworkConfig | None:
+        """The section of the network; None for one from elsewhere."""
+        sections: dict[str, NetworkConfig] = {
+            "rsunet": self.rsunet,
+            "monai_basic_unet3d": self.monai_basic_unet3d,
+            "monai_unet": self.monai_unet,
+            "monai_dynunet": self.monai_dynunet,
+            "monai_segresnet": self.monai_segresnet,
+            "monai_swin_unetr": self.monai_swin_unetr,
+            "monai_mednext": self.monai_mednext,
+        }
+        return sections.get(self.arch.type)

@@ -11,7 +11,7 @@ class OptimizerConfig:
     name: str = "AdamW"
     """A name in `training.optimizers.OPTIMIZERS`."""
     lr: float = 1e-3
-    """Learning rate at the first step."""
+    """Learning rate at the first step, or behind the warm-up: the highest one."""
     eps: float = 1e-8
     """Number added to the denominator of a step, for optimizers that divide by a running mean."""
     betas: tuple[float, float] = (0.9, 0.999)
@@ -27,7 +27,10 @@ class SchedulerParamsConfig:
     """`optimization.scheduler.params`."""
 
     t_max: int | None = None
-    """Steps (or epochs, see `interval`) until the learning rate has fallen to `min_lr`; null is the whole training."""
+    """Steps (or epochs, see `interval`) until the learning rate has fallen to `min_lr`; null is what
+    is left of the training behind the warm-up."""
+    power: float = 0.9
+    """Exponent of PolynomialLR; 1 is LinearLR."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -40,6 +43,8 @@ class SchedulerConfig:
     """Learning rate at the end of the training."""
     interval: Literal["step", "epoch"] = "step"
     """How often the learning rate changes."""
+    warmup_steps: int = 0
+    """Steps over which the learning rate first rises to `optimizer.lr`, by the same amount each; the course follows."""
     params: SchedulerParamsConfig = field(default_factory=SchedulerParamsConfig)
 
 
@@ -78,6 +83,11 @@ class OptimizationConfig:
     """Use only algorithms that give the same bits every time; slower on a GPU."""
     benchmark: bool = True
     """Let cuDNN try its algorithms and keep the fastest."""
+    compile: bool = False
+    """Let torch.compile fuse the network: minutes before the first step, fewer milliseconds for each one."""
+    recompute_finest_level: bool = False
+    """Compute the finest level of an rsunet again for the backward pass instead of keeping its values: larger patches
+    or batches fit into the memory, and a step takes longer. The gradients are the same."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     scheduler: SchedulerConfig = field(default_factory=SchedulerConfig)
     ema: EMAConfig = field(default_factory=EMAConfig)

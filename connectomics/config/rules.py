@@ -33,6 +33,14 @@ def _positive(key: str) -> Rule:
     return Rule(key, "more than 0", lambda v, c: v > 0)
 
 
+def _share(key: str) -> Rule:
+    return Rule(key, "a share from 0 to 1 (not included)", lambda v, c: 0 <= v < 1)
+
+
+def _odd(key: str) -> Rule:
+    return Rule(key, "three odd numbers", lambda v, c: all(n >= 1 and n % 2 == 1 for n in v))
+
+
 def _lengths(key: str, low: int = 1) -> Rule:
     return Rule(key, f"three whole numbers, each at least {low}", lambda v, c: v is None or all(n >= low for n in v))
 
@@ -65,8 +73,9 @@ def _as_many(stage: str, what: str) -> Rule:
 def _divisible(key: str) -> Rule:
     text = "divisible by model.rsunet.input_pooling times the product of model.rsunet.down_factors along (z, y, x)"
     return Rule(
-        key, text, lambda v, c: v is None or all(n % f == 0 for n, f in zip(v, c.model.total_factor, strict=True))
-    )
+        key, text, lambda v, c: v is None or c.model.arch.type != "rsunet"
+        or all(n % f == 0 for n, f in zip(v, c.model.total_factor, strict=True))
+    )  # fmt: skip
 
 
 def _optional_slice(v: str | None, c: Config) -> bool:
@@ -92,9 +101,46 @@ RULES: tuple[Rule, ...] = (
     Rule("model.rsunet.down_factors", "whole numbers of at least 1", lambda v, c: all(min(f) >= 1 for f in v)),
     Rule("model.rsunet.depth_2d", "from 0 to the number of entries of model.rsunet.filters",
          lambda v, c: 0 <= v <= len(c.model.rsunet.filters)),
-    Rule("model.rsunet.kernel_2d", "three odd numbers", lambda v, c: all(n >= 1 and n % 2 == 1 for n in v)),
+    _odd("model.rsunet.kernel_2d"),
     Rule("model.rsunet.num_groups", "a divisor of each of model.rsunet.filters when norm is group",
          lambda v, c: v >= 1 and (c.model.rsunet.norm != "group" or all(n % v == 0 for n in c.model.rsunet.filters))),
+    Rule("model.monai_basic_unet3d.features", "six widths, each at least 1", lambda v, c: len(v) == 6 and min(v) >= 1),
+    _share("model.monai_basic_unet3d.dropout"),
+    Rule("model.monai_unet.channels", "two or more widths, each at least 1", lambda v, c: len(v) > 1 and min(v) >= 1),
+    Rule("model.monai_unet.strides", "one triple fewer than model.monai_unet.channels has entries, each at least 1",
+         lambda v, c: len(v) == len(c.model.monai_unet.channels) - 1 and all(min(f) >= 1 for f in v)),
+    _odd("model.monai_unet.kernel_size"),
+    _odd("model.monai_unet.up_kernel_size"),
+    _at_least("model.monai_unet.num_res_units", 0),
+    _share("model.monai_unet.dropout"),
+    Rule("model.monai_dynunet.filters", "three or more widths, each at least 1",
+         lambda v, c: len(v) > 2 and min(v) >= 1),
+    Rule("model.monai_dynunet.kernel_size", "as many triples of odd numbers as model.monai_dynunet.filters has entries",
+         lambda v, c: len(v) == len(c.model.monai_dynunet.filters) and all(n > 0 and n % 2 for k in v for n in k)),
+    Rule("model.monai_dynunet.strides", "[1, 1, 1] and a triple for each further entry of model.monai_dynunet.filters",
+         lambda v, c: len(v) == len(c.model.monai_dynunet.filters) and v[0] == (1, 1, 1) and min(map(min, v)) > 0),
+    _share("model.monai_dynunet.dropout"),
+    Rule("model.monai_segresnet.init_filters", "a multiple of 8", lambda v, c: v >= 8 and v % 8 == 0),
+    Rule("model.monai_segresnet.blocks_down", "two or more numbers, each at least 1",
+         lambda v, c: len(v) > 1 and min(v) >= 1),
+    Rule("model.monai_segresnet.blocks_up", "one number fewer than model.monai_segresnet.blocks_down has",
+         lambda v, c: len(v) == len(c.model.monai_segresnet.blocks_down) - 1 and min(v) >= 1),
+    _share("model.monai_segresnet.dropout_prob"),
+    Rule("model.monai_swin_unetr.feature_size", "a multiple of 12", lambda v, c: v >= 12 and v % 12 == 0),
+    Rule("model.monai_swin_unetr.depths", "four numbers, each at least 1", lambda v, c: len(v) == 4 and min(v) >= 1),
+    Rule("model.monai_swin_unetr.num_heads", "four divisors, of feature_size times 1, 2, 4 and 8", lambda v, c:
+         len(v) == 4 and all(n > 0 and c.model.monai_swin_unetr.feature_size * 2**i % n == 0 for i, n in enumerate(v))),
+    _lengths("model.monai_swin_unetr.window_size"),
+    *(_share(f"model.monai_swin_unetr.{name}") for name in ("drop_rate", "attn_drop_rate", "dropout_path_rate")),
+    _at_least("model.monai_mednext.init_filters", 1),
+    Rule("model.monai_mednext.kernel_size", "an odd number of at least 3", lambda v, c: v >= 3 and v % 2 == 1),
+    *(_at_least(f"model.monai_mednext.{part}_expansion_ratio", 1) for part in ("encoder", "decoder", "bottleneck")),
+    Rule("model.monai_mednext.blocks_down", "four numbers, each at least 1", lambda v, c: len(v) == 4 and min(v) >= 1),
+    _at_least("model.monai_mednext.blocks_bottleneck", 1),
+    Rule("model.monai_mednext.blocks_up", "four numbers, each at least 1", lambda v, c: len(v) == 4 and min(v) >= 1),
+    Rule("model.weights.file", "null or a name that is not empty", lambda v, c: v is None or bool(v)),
+    Rule("model.weights.freeze", "[] where model.weights.file is null: random weights would stay random",
+         lambda v, c: not v or c.model.weights.file is not None),
     Rule("model.loss.losses", "one or more terms", lambda v, c: len(v) > 0),
     Rule("model.loss.losses", "terms whose weight is at least 0", lambda v, c: all(t.weight >= 0 for t in v)),
     Rule("model.loss.losses", f"terms whose pred_slice is {SLICE}",
@@ -110,6 +156,8 @@ RULES: tuple[Rule, ...] = (
     _lengths("data.dataloader.patch_size"),
     _divisible("data.dataloader.patch_size"),
     _at_least("data.dataloader.batch_size", 1),
+    Rule("data.dataloader.global_batch", "null or a multiple of data.dataloader.batch_size",
+         lambda v, c: v is None or (v >= 1 and v % c.data.dataloader.batch_size == 0)),
     Rule("data.dataloader.max_val_patches", "null or at least 1", lambda v, c: v is None or v >= 1),
     _probability("data.dataloader.reject_sampling.p"),
     Rule("data.dataloader.reject_sampling.size_thres", "no more than the voxels of data.dataloader.patch_size",
@@ -122,6 +170,8 @@ RULES: tuple[Rule, ...] = (
     Rule(f"{AUG}.flip.spatial_axis", "axes among 0 (z), 1 (y), 2 (x)", lambda v, c: set(v) <= {0, 1, 2}),
     _probability(f"{AUG}.rotate.prob"),
     Rule(f"{AUG}.rotate.max_angle", "from 0 to 180 degrees", lambda v, c: 0 <= v <= 180),
+    _probability(f"{AUG}.zoom.prob"),
+    Rule(f"{AUG}.zoom.factor_range", "[low, high] with 0.5 <= low <= high <= 2", lambda v, c: 0.5 <= v[0] <= v[1] <= 2),
     _probability(f"{AUG}.elastic.prob"),
     _ordered(f"{AUG}.elastic.sigma_range", low=1),
     _ordered(f"{AUG}.elastic.magnitude_range", low=0),
@@ -138,6 +188,9 @@ RULES: tuple[Rule, ...] = (
     _probability(f"{AUG}.motion_blur.prob"),
     _at_least(f"{AUG}.motion_blur.sections", 1),
     Rule(f"{AUG}.motion_blur.kernel_size", "an odd number of at least 3", lambda v, c: v >= 3 and v % 2 == 1),
+    _probability(f"{AUG}.defocus.prob"),
+    _at_least(f"{AUG}.defocus.sections", 1),
+    _ordered(f"{AUG}.defocus.sigma_range", low=0.1),
     _needs_unit_range(f"{AUG}.cut_noise.enabled"),
     _probability(f"{AUG}.cut_noise.prob"),
     Rule(f"{AUG}.cut_noise.length_ratio", "a share, more than 0, at most 1", lambda v, c: 0 < v <= 1),
@@ -145,6 +198,9 @@ RULES: tuple[Rule, ...] = (
     _probability(f"{AUG}.cut_blur.prob"),
     Rule(f"{AUG}.cut_blur.length_ratio", "a share, more than 0, at most 1", lambda v, c: 0 < v <= 1),
     _ordered(f"{AUG}.cut_blur.down_ratio_range", low=1),
+    _needs_unit_range(f"{AUG}.section_brightness.enabled"),
+    _probability(f"{AUG}.section_brightness.prob"),
+    _at_least(f"{AUG}.section_brightness.offset", 0),
     _needs_unit_range(f"{AUG}.intensity.enabled"),
     _probability(f"{AUG}.intensity.gaussian_noise_prob"),
     _at_least(f"{AUG}.intensity.gaussian_noise_std", 0),
@@ -167,6 +223,11 @@ RULES: tuple[Rule, ...] = (
     Rule("optimization.scheduler.min_lr", "from 0 to optimization.optimizer.lr",
          lambda v, c: 0 <= v <= c.optimization.optimizer.lr),
     Rule("optimization.scheduler.params.t_max", "null or at least 1", lambda v, c: v is None or v >= 1),
+    _positive("optimization.scheduler.params.power"),
+    Rule("optimization.scheduler.warmup_steps", "from 0 to optimization.max_steps (not included)",
+         lambda v, c: 0 <= v < c.optimization.max_steps),
+    Rule("optimization.scheduler.warmup_steps", "0 where optimization.scheduler.interval is epoch",
+         lambda v, c: v == 0 or c.optimization.scheduler.interval == "step"),
     Rule("optimization.ema.decay", "from 0 to 1 (not included)", lambda v, c: 0 <= v < 1),
     _at_least("optimization.ema.warmup_steps", 0),
     _at_least("monitor.checkpoint.save_top_k", -1),
@@ -183,7 +244,7 @@ RULES: tuple[Rule, ...] = (
     _lengths("inference.window.window_size"),
     _divisible("inference.window.window_size"),
     _at_least("inference.window.sw_batch_size", 1),
-    Rule("inference.window.overlap", "a share from 0 to 1 (not included)", lambda v, c: 0 <= v < 1),
+    _share("inference.window.overlap"),
     Rule("inference.window.max_voxels", "at least the voxels of inference.window.window_size",
          lambda v, c: v >= prod(c.inference.window.window_size or c.data.dataloader.patch_size)),
     Rule("inference.model.channel_activations", 'entries whose channels are "start:stop"',
@@ -202,7 +263,7 @@ RULES: tuple[Rule, ...] = (
     Rule("decoding.threshold", "between 0 and 1", lambda v, c: 0 < v < 1),
     _at_least("decoding.min_size", 0),
     _at_least("decoding.min_size_um3", 0),
-    Rule("decoding.dilation", "three odd numbers", lambda v, c: all(n >= 1 and n % 2 == 1 for n in v)),
+    _odd("decoding.dilation"),
     Rule("decoding.tuning.thresholds", "[first, last, step] with 0 < first <= last < 1, step at least 0.004",
          lambda v, c: 0 < v[0] <= v[1] < 1 and v[2] >= 0.004),
     Rule("decoding.tuning.min_sizes", "null, or one or more numbers of voxels, each at least 0",

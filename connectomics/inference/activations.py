@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -52,6 +52,11 @@ class ChannelActivations:
             chosen = slice(channels.start, channels.stop)
             activated[:, chosen] = activation.function(exact[:, chosen])
         return activated
+
+    def applied(self) -> ChannelActivations:
+        """Return what is left to be done where a network gives probabilities already: nothing but `bound`."""
+        groups = ((channels, replace(one, function=lambda given: given)) for channels, one in self.groups)
+        return ChannelActivations(tuple(groups))
 
     def bound(self, voxels: npt.NDArray[np.float32]) -> None:
         """Take blended probabilities, (C, Z, Y, X), that were rounded above 1 back to it, in place."""

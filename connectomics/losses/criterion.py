@@ -11,18 +11,26 @@ from connectomics.config.model import LossConfig, LossTermConfig
 from connectomics.config.slices import parse_slice
 from connectomics.errors import ConfigError
 from connectomics.lookup import build, pick
+from connectomics.losses.combined import WeightedSum, dice_and_cross_entropy, dice_and_focal
 from connectomics.losses.cross_entropy import CrossEntropyLoss, WeightedBCEWithLogitsLoss
 from connectomics.losses.dice import DiceLoss
+from connectomics.losses.focal import FocalLoss
 from connectomics.losses.loss import Loss
 from connectomics.losses.non_overlap import NonOverlapLoss
+from connectomics.losses.region import GeneralizedDiceLoss, TverskyLoss
 
-LOSSES: Mapping[str, Callable[..., Loss]] = {
+LOSSES: Mapping[str, Callable[..., Loss | WeightedSum]] = {
     "CrossEntropyLoss": CrossEntropyLoss,
+    "DiceCELoss": dice_and_cross_entropy,
+    "DiceFocalLoss": dice_and_focal,
     "DiceLoss": DiceLoss,
+    "FocalLoss": FocalLoss,
+    "GeneralizedDiceLoss": GeneralizedDiceLoss,
     "NonOverlapLoss": NonOverlapLoss,
+    "TverskyLoss": TverskyLoss,
     "WeightedBCEWithLogitsLoss": WeightedBCEWithLogitsLoss,
 }
-"""`model.loss.losses[].function` to the loss, which maps (prediction, target, valid) to a scalar."""
+"""`model.loss.losses[].function` to the loss of (prediction, target, valid), a scalar, or to the parts of a sum."""
 
 
 @final
@@ -42,19 +50,20 @@ class Criterion(nn.Module):
         """
         super().__init__()
         keys = [f"model.loss.losses[{i}]" for i in range(len(config.losses))]
-        self.names = _names([term.function for term in config.losses])
-        losses = [_build(term, key) for term, key in zip(config.losses, keys, strict=True)]
-        self.losses = nn.ModuleList(losses)
-        self.weights = [term.weight for term in config.losses]
-        self.channels = [
-            _channels(term, key, out_channels, target_channels) for term, key in zip(config.losses, keys, strict=True)
-        ]
-        for term, key, loss, (seen, _) in zip(config.losses, keys, losses, self.channels, strict=True):
-            if loss.channels not in (None, seen.stop - seen.start):
-                raise ConfigError(
-                    f"{key}: {term.function} takes {loss.channels} channels, {term.pred_slice or 'model.out_channels'} "
-                    f"gives it {seen.stop - seen.start}"
-                )
+        self.losses = nn.ModuleList()
+        self.names: list[str] = []
+        self.weights: list[float] = []
+        self.channels: list[tuple[slice, slice]] = []
+        names = _names([term.function for term in config.losses])
+        for term, key, name in zip(config.losses, keys, names, strict=True):
+            built = _build(term, key)
+            channels = _channels(term, key, out_channels, target_channels)
+            for part, weight, loss in _parts(built):
+                _require_channels(loss, term, key, channels[0])
+                self.losses.append(loss)
+                self.names.append(name + part)
+                self.weights.append(term.weight * weight)
+                self.channels.append(channels)
 
     def forward(self, logits: Tensor, target: Tensor, valid: Tensor) -> dict[str, Tensor]:
         """Return each weighted term, computed in float32.
@@ -96,7 +105,22 @@ def _names(functions: list[str]) -> list[str]:
     return [name if n == 0 else f"{name}_{n + 1}" for name, n in zip(functions, again, strict=True)]
 
 
-def _build(term: LossTermConfig, key: str) -> Loss:
+def _parts(loss: Loss | WeightedSum) -> list[tuple[str, float, Loss]]:
+    """Return the losses of one entry: what is added to its name, the weight within it, the loss."""
+    if isinstance(loss, Loss):
+        return [("", 1.0, loss)]
+    return [(f"_{name}", weight, part) for name, (weight, part) in loss.parts.items()]
+
+
+def _require_channels(loss: Loss, term: LossTermConfig, key: str, seen: slice) -> None:
+    if loss.channels not in (None, seen.stop - seen.start):
+        raise ConfigError(
+            f"{key}: {term.function} takes {loss.channels} channels, {term.pred_slice or 'model.out_channels'} "
+            f"gives it {seen.stop - seen.start}"
+        )
+
+
+def _build(term: LossTermConfig, key: str) -> Loss | WeightedSum:
     return build(pick(LOSSES, term.function, f"{key}.function"), term.kwargs, term.function, f"{key}.kwargs")
 
 

@@ -7,7 +7,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from connectomics.losses.loss import Loss
+from connectomics.losses.loss import Loss, require_one_activation, to_probability
 
 
 @final
@@ -22,8 +22,9 @@ class DiceLoss(Loss):
     """
 
     def __init__(
-        self, sigmoid: bool = True, smooth_nr: float = 1e-5, smooth_dr: float = 1e-5, batch: bool = False
-    ) -> None:
+        self, sigmoid: bool = True, smooth_nr: float = 1e-5, smooth_dr: float = 1e-5, batch: bool = False,
+        softmax: bool = False,
+    ) -> None:  # fmt: skip
         """Prepare the loss, which is not a mean over voxels.
 
         Args:
@@ -31,8 +32,11 @@ class DiceLoss(Loss):
             smooth_nr: Added to the numerator, so that nothing predicted where nothing is costs nothing.
             smooth_dr: Added to the denominator.
             batch: Sum over the whole batch before dividing, instead of dividing for each patch.
+            softmax: Whether the prediction still lacks its softmax instead; then set `sigmoid` to false.
         """
         super().__init__()
+        require_one_activation(sigmoid, softmax)
+        self.softmax = softmax
         self.sigmoid, self.batch, self.over_voxels = sigmoid, batch, False
         self.smooth_nr, self.smooth_dr = smooth_nr, smooth_dr
 
@@ -54,7 +58,7 @@ class DiceLoss(Loss):
         self, prediction: Tensor, target: Tensor, valid: Tensor, axes: tuple[int, ...]
     ) -> tuple[Tensor, Tensor]:
         """Return the sums over some axes."""
-        probability = (torch.sigmoid(prediction) if self.sigmoid else prediction) * valid
+        probability = to_probability(prediction, self.sigmoid, self.softmax) * valid
         target = target * valid
         return (probability * target).sum(axes), probability.sum(axes) + target.sum(axes)
 

@@ -36,6 +36,23 @@ class Loss(nn.Module, ABC):
         return sums[0] / sums[1].clamp(min=1)
 
 
+def require_one_activation(sigmoid: bool, softmax: bool) -> None:
+    """Refuse to make probabilities twice.
+
+    Raises:
+        ValueError: If both are asked for.
+    """
+    if sigmoid and softmax:
+        raise ValueError("sigmoid and softmax exclude each other; set sigmoid to false")
+
+
+def to_probability(prediction: Tensor, sigmoid: bool, softmax: bool) -> Tensor:
+    """Return probabilities of logits (B, C, Z, Y, X), or the prediction if it lacks neither function."""
+    if softmax:
+        return torch.softmax(prediction, dim=1)
+    return torch.sigmoid(prediction) if sigmoid else prediction
+
+
 def mean_over(losses: Tensor, valid: Tensor) -> Tensor:
     """Return the mean of losses (B, C, Z, Y, X) over the annotated voxels and the channels; 0 without such voxels."""
     count = valid.sum() * losses.shape[1]

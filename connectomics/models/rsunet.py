@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import final
 
+import torch
 from torch import Tensor, nn
 
 from connectomics.config.model import RSUNetConfig
 from connectomics.geometry import ZYX
 from connectomics.models.layers import Conv, NormAct, Pool, Upsample
+from connectomics.models.recompute import recompute
 
 MakeNormAct = Callable[[int], nn.Module]
 
@@ -69,6 +72,8 @@ class RSUNet(nn.Module):
         kernels: list[ZYX] = [config.kernel_2d if d < config.depth_2d else (3, 3, 3) for d in range(len(filters))]
         norm_act = partial(NormAct, norm=config.norm, activation=config.activation, num_groups=config.num_groups)
         self.total_factor = config.total_factor
+        self.recomputes = False
+        """Whether the finest level is computed again for the backward pass."""
         self.coarsen, self.refine = _working_grid(config.input_pooling)
         self.stem = ConvBlock(in_channels, filters[0], kernels[0], norm_act)
         self.downs = nn.ModuleList(
@@ -88,14 +93,18 @@ class RSUNet(nn.Module):
             ValueError: If an extent is not divisible by the product of the pooling factors along its axis.
         """
         self._require_divisible(image)
-        features = self.stem(self.coarsen(image))
+        features = self._finest(self.stem, self.coarsen(image))
         skips = []
         for down in self.downs:
             skips.append(features)
             features = down(features)
-        for up, skip in zip(self.ups, reversed(skips), strict=True):
-            features = up(features, skip)
+        for i, (up, skip) in enumerate(zip(self.ups, reversed(skips), strict=True), start=1):
+            features = self._finest(up, features, skip) if i == len(self.ups) else up(features, skip)
         return self.refine(self.head(features))
+
+    def _finest(self, part: nn.Module, *given: Tensor) -> Tensor:
+        """Apply a part of the finest level."""
+        return recompute(part, *given) if self.recomputes and torch.is_grad_enabled() else part(*given)
 
     def _require_divisible(self, image: Tensor) -> None:
         for axis, extent, factor in zip("zyx", image.shape[2:], self.total_factor, strict=True):
@@ -116,3 +125,19 @@ def _initialise(module: nn.Module) -> None:
         nn.init.kaiming_normal_(module.weight, mode="fan_out")
         if module.bias is not None:
             nn.init.zeros_(module.bias)
+
+
+def number_from_finest(weights: Mapping[str, Tensor], levels: int) -> dict[str, Tensor]:
+    """Rename the decoder of a network with more or fewer levels so that its finest levels are those of this one.
+
+    The decoder counts its levels from the coarsest. Levels that this network lacks keep a name that it has not.
+
+    Args:
+        weights: A network's state, by name.
+        levels: How many levels the decoder has here.
+    """
+    numbers = {int(found[1]) for name in weights if (found := re.match(r"ups\.(\d+)\.", name))}
+    more = max(numbers, default=levels - 1) + 1 - levels
+    if more == 0:
+        return dict(weights)
+    return {re.sub(r"^ups\.(\d+)", lambda m: f"ups.{int(m[1]) - more}", name): w for name, w in weights.items()}

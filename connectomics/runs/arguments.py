@@ -28,6 +28,7 @@ examples:
   main.py --config tutorials/syn_cremi.yaml --mode tune --checkpoint RUN/checkpoints/last.ckpt   find the threshold
   main.py --init my_em.h5 --label my_clefts.h5 --out my.yaml             plan a training for one's own data
   main.py --mode predict --checkpoint RUN/checkpoints/last.ckpt my_em.h5 --out found    find synapses; no label needed
+  main.py --mode predict --checkpoint A.ckpt B.ckpt C.ckpt --out found my_em.h5           with three networks together
   main.py --mode predict --checkpoint RUN/checkpoints/last.ckpt my_em.h5 --out found --shard 0/3    one of 3 processes
 """
 
@@ -40,6 +41,7 @@ def parse_args(argv: Sequence[str] | None = None, prog: str = "main.py") -> argp
     parser = _build_parser(prog)
     args = parser.parse_intermixed_args(argv)
     args.images = []
+    args.checkpoints, args.overrides = _part(args.checkpoints, args.overrides)
     if args.mode == "predict":
         args.images = [text for text in args.overrides if not SETTING.match(text)]
         args.overrides = [text for text in args.overrides if SETTING.match(text)]
@@ -47,7 +49,21 @@ def parse_args(argv: Sequence[str] | None = None, prog: str = "main.py") -> argp
         args.overrides.insert(0, args.demo)
         args.demo = USUAL
     _require_consistent(parser, args)
+    if args.mode == "train" and len(args.checkpoints) > 1:
+        parser.error("--checkpoint names several networks, which predict together; a training goes on from one")
     return args
+
+
+def _part(checkpoints: Sequence[str], rest: Sequence[str]) -> tuple[list[Path], list[str]]:
+    """Return the checkpoints among what follows `--checkpoint`, and with the rest of the line what is none of them."""
+    networks = [text for i, text in enumerate(checkpoints) if i == 0 or _is_network(text)]
+    others = [text for i, text in enumerate(checkpoints) if i > 0 and not _is_network(text)]
+    return [user_path(text) for text in networks], [*others, *rest]
+
+
+def _is_network(text: str) -> bool:
+    """Return whether this is a checkpoint, or the folder of a run, and no image and no setting."""
+    return not SETTING.match(text) and (text.endswith(".ckpt") or (user_path(text) / "checkpoints").is_dir())
 
 
 def _build_parser(prog: str) -> argparse.ArgumentParser:
@@ -65,9 +81,7 @@ def _build_parser(prog: str) -> argparse.ArgumentParser:
     )  # fmt: skip
     source.add_argument("--init", nargs="+", metavar="IMAGE", help="look at your volumes and machine, write settings")
     parser.add_argument("--mode", choices=MODE_NAMES, default="train", help="default: train")
-    parser.add_argument(
-        "--checkpoint", type=user_path, metavar="FILE", help="train: go on from it; else: what predicts"
-    )
+    _add_checkpoint(parser)
     parser.add_argument(
         "--resume", choices=["auto"], help="train: go on from the newest checkpoint of the experiment, or begin"
     )
@@ -88,6 +102,17 @@ def _build_parser(prog: str) -> argparse.ArgumentParser:
         "overrides", nargs="*", metavar="key=value", help="settings, such as system.num_gpus=4; predict: images as well"
     )
     return parser
+
+
+def _add_checkpoint(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--checkpoint",
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        dest="checkpoints",
+        help="train: go on from it; else: what predicts; several: the mean of their probabilities",
+    )
 
 
 def _add_shares(parser: argparse.ArgumentParser) -> None:
@@ -117,27 +142,27 @@ def _require_consistent(parser: argparse.ArgumentParser, args: argparse.Namespac
     """End with status 2 where arguments do not go together."""
     if args.init is None and (args.label or args.mask or args.resolution or args.hours):
         parser.error("--label, --mask, --resolution and --hours go with --init")
-    if args.init is not None and (args.mode != "train" or args.checkpoint or args.overrides or args.restart):
+    if args.init is not None and (args.mode != "train" or args.checkpoints or args.overrides or args.restart):
         parser.error("--init looks at images; with it go --label, --mask, --resolution, --hours and --out")
     if (
         args.config is None
         and args.demo is None
         and args.init is None
-        and (args.mode != "predict" or args.checkpoint is None)
+        and (args.mode != "predict" or not args.checkpoints)
     ):
         parser.error("one of --config, --demo and --init is needed; --mode predict also does with --checkpoint alone")
-    if args.demo is not None and (args.mode != "train" or args.checkpoint or args.fast_dev_run or args.preview):
+    if args.demo is not None and (args.mode != "train" or args.checkpoints or args.fast_dev_run or args.preview):
         parser.error("--demo trains and tests by itself; with it go only settings (key=value) and --print-config")
     if args.tuned and (args.demo is not None or args.mode not in ("test", "predict")):
         parser.error("--tuned gives a threshold and a minimum size; it goes with --mode test and --mode predict")
     if (args.out or args.restart) and args.init is None and (args.demo is not None or args.mode == "train"):
         parser.error("--out and --restart are about predictions; they go with every mode but train")
-    if args.resume and (args.demo is not None or args.mode != "train" or args.checkpoint or args.preview):
+    if args.resume and (args.demo is not None or args.mode != "train" or args.checkpoints or args.preview):
         parser.error("--resume auto finds the checkpoint that a training goes on from; it goes with --mode train alone")
     shares = args.shard is not None or args.assemble
     if shares and (args.demo is not None or args.mode not in ("test", "predict") or args.fast_dev_run):
         parser.error("--shard and --assemble go with --mode test and --mode predict")
-    if shares and args.out is None and args.checkpoint is not None and not _lies_in_run(args.checkpoint):
+    if shares and args.out is None and args.checkpoints and not _lies_in_run(args.checkpoints[0]):
         parser.error("--shard and --assemble need --out DIR, one for all processes, as the checkpoint lies in no run")
     if args.shard is not None and args.assemble:
         parser.error("--assemble writes what the processes of --shard have predicted; give one of them")

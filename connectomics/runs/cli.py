@@ -64,10 +64,10 @@ def _load(args: argparse.Namespace, mode: str) -> dict[str, Config]:
     if args.config is not None:
         return load_configs(args.config, args.overrides, "test", tuned=args.tuned, before=given)
     fold_settings({"": {}}, args.overrides, "test", args.tuned, given)  # a slip is told before torch is imported
-    args.checkpoint = args.checkpoint and find_checkpoint(args.checkpoint)
+    first = find_checkpoint(args.checkpoints[0])
     from connectomics.training.checkpoints import read_settings
 
-    trained_with = {str(args.checkpoint): read_settings(args.checkpoint)}
+    trained_with = {str(first): read_settings(first)}
     return fold_settings(trained_with, args.overrides, "test", args.tuned, given)
 
 
@@ -83,14 +83,14 @@ def _located(message: str, args: argparse.Namespace) -> str:
         return f"command line: {message}"
     if args.init is not None:
         return message
-    source = DEMOS[args.demo].settings if args.demo is not None else args.config or args.checkpoint
+    source = DEMOS[args.demo].settings if args.demo is not None else args.config or args.checkpoints[0]
     return f"{source}: {message}"
 
 
 def _train(configs: Mapping[str, Config], args: argparse.Namespace) -> int:
     config = configs["train"]
     sources = open_learning(config.data, config.model.in_channels)
-    args.checkpoint = args.checkpoint and find_checkpoint(args.checkpoint)
+    checkpoint = find_checkpoint(args.checkpoints[0]) if args.checkpoints else None
     from connectomics.runs.assemble import check_monitored, check_names
     from connectomics.runs.train import newest_of, resume_hint, train
     from connectomics.runs.training_job import build_training_job
@@ -101,7 +101,6 @@ def _train(configs: Mapping[str, Config], args: argparse.Namespace) -> int:
     if args.preview:
         _preview(configs["train"], sources, args.preview)
         return 0
-    checkpoint = args.checkpoint
     if args.resume:
         checkpoint, is_done = newest_of(config.save_path or "", config.optimization.max_steps)
         if is_done:
@@ -146,7 +145,7 @@ def _predict(mode: str, configs: Mapping[str, Config], args: argparse.Namespace)
         raise ConfigError("--mode predict needs images: name them on the command line, or in data.test.image")
     need_label = mode == "tune" or config.evaluation.enabled
     volumes = open_labelled(section, key, config.model.in_channels, need_label)  # before torch: a slip is told at once
-    args.checkpoint = args.checkpoint and find_checkpoint(args.checkpoint)
+    checkpoints = [find_checkpoint(path) for path in args.checkpoints]
     from connectomics.runs.assemble import check_deciding, check_names
     from connectomics.runs.job import build_job
     from connectomics.runs.shares import Share, assemble, predict_share
@@ -158,7 +157,7 @@ def _predict(mode: str, configs: Mapping[str, Config], args: argparse.Namespace)
     check_names(configs)
     if mode == "tune":
         check_deciding(config)
-    job = build_job(stage, config, args.checkpoint, volumes, section, args.out, args.restart, args.fast_dev_run)
+    job = build_job(stage, config, checkpoints, volumes, section, args.out, args.restart, args.fast_dev_run)
     try:
         if args.fast_dev_run:
             try_volumes(job, args.fast_dev_run)

@@ -58,7 +58,7 @@ def demo(chosen: Demo, configs: Mapping[str, Config]) -> RunFolder:
     if is_first_process():  # the others have trained, and there is nothing left for them to do
         tested = _with_volumes(configs["test"], folder)
         volumes = open_labelled(tested.data.test, "data.test", tested.model.in_channels, tested.evaluation.enabled)
-        test(build_job("test", tested, run.last_checkpoint, volumes, tested.data.test))
+        test(build_job("test", tested, [run.last_checkpoint], volumes, tested.data.test))
         _tell_where(run, chosen)
     return run
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
@@ -10,10 +10,10 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from connectomics.config import Config, fold_settings, load_configs
+from connectomics.config import Config, as_plain, fold_settings, load_configs
 from connectomics.data.learning_sources import open_learning
 from connectomics.decoding import pick_decoder
-from connectomics.errors import ConfigError, UserError
+from connectomics.errors import CheckpointError, ConfigError, UserError
 from connectomics.files import user_path
 from connectomics.geometry import Box, Spacing
 from connectomics.inference import plan_inference, predict_volume
@@ -27,11 +27,11 @@ from connectomics.runs.arguments import settings_for
 from connectomics.runs.assemble import check_monitored, check_names
 from connectomics.runs.folder import find_checkpoint
 from connectomics.runs.job import match_rule
-from connectomics.runs.network import TrainedNetwork, load_network
+from connectomics.runs.network import Member, TrainedNetwork, load_network
 from connectomics.runs.resolution import require_learnt
 from connectomics.runs.train import train as run_training
 from connectomics.runs.training_job import build_training_job
-from connectomics.training.checkpoints import SETTINGS_KEY, read_checkpoint
+from connectomics.training.checkpoints import SETTINGS_KEY, read_checkpoint, require_same_model
 from connectomics.volumes.labelled import LabelledSource, measure_image
 from connectomics.volumes.sections import Sections
 from connectomics.volumes.source import ArraySource
@@ -52,10 +52,10 @@ class Synapses:
 class Network:
     """A trained network, ready to predict arrays; `connectomics.load` makes one."""
 
-    def __init__(self, config: Config, network: TrainedNetwork, checkpoint: Mapping[str, Any], path: Path) -> None:
+    def __init__(self, config: Config, network: TrainedNetwork, members: Sequence[Member]) -> None:
         """Take what `load` read."""
-        self._config, self._network, self._checkpoint, self._path = config, network, checkpoint, path
-        self._plan = plan_inference(config.inference, config.data, config.model)
+        self._config, self._network, self._members = config, network, members
+        self._plan = network.follow(plan_inference(config.inference, config.data, config.model))
         self._decoder = pick_decoder(config.decoding)
 
     def predict(self, image: NDArray, voxel_size: Sequence[float]) -> NDArray[np.float32]:
@@ -77,9 +77,9 @@ class Network:
             raise UserError(f"the image has {channels} channel(s), the network takes {wanted}")
         volume = LabelledSource("array", source, None, None, source, Box.whole(source.shape))
         data = self._config.data
-        require_learnt(
-            [volume], self._checkpoint, self._path, data.image_transform.normalize, data.allow_other_resolution
-        )
+        scaled, allow = data.image_transform.normalize, data.allow_other_resolution
+        for one in self._members:
+            require_learnt([volume], one.checkpoint, one.path, scaled, allow)
         probability = np.empty((self._plan.channels, *source.shape), np.float32)
         intensity = measure_image(volume, data.image_transform)
         for sections in predict_volume(source, intensity, self._plan, self._network.lanes):
@@ -119,20 +119,27 @@ class Network:
         return Synapses([dict(row) for row in rows], numbers[judged.both.predicted_ids])
 
 
-def load(checkpoint: str | Path, *settings: str) -> Network:
-    """Load a trained network.
+def load(checkpoint: str | Path | Sequence[str | Path], *settings: str) -> Network:
+    """Load a trained network, or several that give the mean of their probabilities.
 
     Args:
-        checkpoint: A .ckpt file, or the folder of a run, which stands for its newest one.
+        checkpoint: A .ckpt file, or the folder of a run, which stands for its newest one; or several of them, whose
+            networks have the same settings.
         settings: Settings to change, such as "inference.preset=fast" or "system.num_gpus=0".
 
     Raises:
         UserError: If there is no such checkpoint, or a setting does not exist.
     """
-    path = find_checkpoint(user_path(checkpoint))
-    saved = read_checkpoint(path)
-    config = fold_settings({str(path): saved[SETTINGS_KEY]}, settings, "test", before=settings_for([]))["test"]
-    return Network(config, load_network(config.model, config.inference, config.system, saved, path), saved, path)
+    given = [checkpoint] if isinstance(checkpoint, str | Path) else checkpoint
+    if not given:
+        raise CheckpointError("checkpoint is empty; name one or several")
+    paths = [find_checkpoint(user_path(one)) for one in given]
+    members = [Member(path, read_checkpoint(path)) for path in paths]
+    first = {str(paths[0]): members[0].checkpoint[SETTINGS_KEY]}
+    config = fold_settings(first, settings, "test", before=settings_for([]))["test"]
+    for one in members:
+        require_same_model(one.checkpoint, as_plain(config), one.path)
+    return Network(config, load_network(config.model, config.inference, config.system, members), members)
 
 
 def evaluate(

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
 from math import prod
 from pathlib import Path
 from typing import Any, cast
@@ -29,7 +27,7 @@ from connectomics.metrics.matching import MatchRule
 from connectomics.models import shaping_settings
 from connectomics.runs.folder import RunFolder, run_of
 from connectomics.runs.grey_range import measure_once
-from connectomics.runs.network import TrainedNetwork, load_network
+from connectomics.runs.network import Member, TrainedNetwork, load_network, weights_in_words
 from connectomics.runs.outputs import Outputs
 from connectomics.runs.resolution import require_learnt
 from connectomics.training.checkpoints import read_checkpoint, require_same_model
@@ -164,7 +162,7 @@ class Job:
 def build_job(
     mode: str,
     config: Config,
-    checkpoint: Path | None,
+    checkpoints: Sequence[Path],
     volumes: Sequence[LabelledSource],
     section: VolumesConfig,
     out: Path | None = None,
@@ -176,27 +174,32 @@ def build_job(
     Args:
         mode: "test" or "tune".
         config: The settings, checked.
-        checkpoint: The trained network.
+        checkpoints: The trained network, or several whose probabilities are averaged.
         volumes: What is predicted, opened.
         section: The settings that name these volumes.
-        out: Where results go instead of into the run of the checkpoint.
+        out: Where results go instead of into the run of the checkpoint; those of several belong to no run.
         restart: Whether unfinished predictions with other settings are dropped.
         fast_dev_run: Not 0 for a trial that writes nothing.
 
     Raises:
         UserError: If something that the settings name cannot be used.
     """
-    if checkpoint is None:
+    if not checkpoints:
         raise CheckpointError(
             f"--mode {mode} needs --checkpoint: the trained network, such as .../checkpoints/last.ckpt"
         )
-    saved = read_checkpoint(checkpoint)
-    require_same_model(saved, as_plain(config), checkpoint)
-    data = config.data
-    require_learnt(volumes, saved, checkpoint, data.image_transform.normalize, data.allow_other_resolution)
-    network = load_network(config.model, config.inference, config.system, saved, checkpoint)
-    run = _run_folder(mode, config, checkpoint, out, fast_dev_run)
-    stamp = _stamp(config, checkpoint, int(saved["global_step"]))
+    if len(checkpoints) > 1 and out is None and not fast_dev_run:
+        raise CheckpointError(
+            f"--checkpoint names {len(checkpoints)} networks, and what they find together belongs to the run of none: "
+            "say where it goes with --out DIR"
+        )
+    members, data = [Member(path, read_checkpoint(path)) for path in checkpoints], config.data
+    for one in members:
+        require_same_model(one.checkpoint, as_plain(config), one.path)
+        require_learnt(volumes, one.checkpoint, one.path, data.image_transform.normalize, data.allow_other_resolution)
+    network = load_network(config.model, config.inference, config.system, members)
+    run = _run_folder(mode, config, checkpoints[0], out, fast_dev_run)
+    stamp = _stamp(config, members)
     job = _assemble(mode, config, network, run, stamp, volumes, section, restart)
     if fast_dev_run:
         return replace(job, is_trial=True)
@@ -216,8 +219,7 @@ def _assemble(
     restart: bool,
 ) -> Job:
     """Put the trained network and where its results go together with all else that the settings name."""
-    plan = plan_inference(config.inference, config.data, config.model)
-    kind = "averaged (EMA)" if config.inference.use_ema else "latest"
+    plan = network.follow(plan_inference(config.inference, config.data, config.model))
     return Job(
         mode=mode,
         title=config.experiment_name,
@@ -225,7 +227,7 @@ def _assemble(
         volumes=tuple(volumes),
         section=section,
         network=network,
-        weights=f"on {network.devices} with the {kind} weights of step {stamp['step']}",
+        weights=weights_in_words(network, config.inference.use_ema, stamp["step"]),
         plan=plan,
         preset=config.inference.preset,
         saving=_saving(config),
@@ -253,11 +255,6 @@ def match_rule(config: Config) -> MatchRule:
     return MatchRule(evaluation.min_iou, evaluation.strict_iou, evaluation.max_distance_nm, connectivity)
 
 
-def digest(*parts: Any) -> str:
-    """Return a short word for plain values: equal for equal ones."""
-    return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
-
-
 def _run_folder(mode: str, config: Config, checkpoint: Path, out: Path | None, fast_dev_run: int) -> RunFolder:
     own = run_of(checkpoint, config.save_path or "", make=not fast_dev_run and out is None)
     return RunFolder(own.root, mode, out)
@@ -282,13 +279,15 @@ def _tuning(config: Config) -> Tuning:
     return Tuning(thresholds, None if tuning.min_sizes is None else tuple(tuning.min_sizes), tuning.metric)
 
 
-def _stamp(config: Config, checkpoint: Path, step: int) -> dict[str, Any]:
+def _stamp(config: Config, members: Sequence[Member]) -> dict[str, Any]:
     settings: Mapping[str, Any] = as_plain(config)
+    paths, steps = [str(one.path) for one in members], [one.step for one in members]
+    alone = len(members) == 1
     return {
         "connectomics": connectomics.__version__,
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "checkpoint": str(checkpoint),
-        "step": step,
+        "checkpoint": paths[0] if alone else paths,
+        "step": steps[0] if alone else steps,
         "inference": settings["inference"],
         "decoding": settings["decoding"],
         "evaluation": settings["evaluation"],

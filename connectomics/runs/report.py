@@ -102,6 +102,10 @@ def page_made_from(path: Path) -> str | None:
     return found[1] if found else None
 
 
+def _listed(one_or_several: Any) -> list[Any]:
+    return one_or_several if isinstance(one_or_several, list) else [one_or_several]
+
+
 def publish_page(draft: PageDraft, job: Job, scores: Mapping[str, Any] | None, made_from: str) -> None:
     """Write `report.html` beside `metrics.json`, and say where it is.
 
@@ -113,8 +117,8 @@ def publish_page(draft: PageDraft, job: Job, scores: Mapping[str, Any] | None, m
     """
     stamp, decoding = job.stamp if scores is None else scores["stamp"], job.decoding
     facts = {
-        "checkpoint": str(stamp["checkpoint"]),
-        "step": f"{stamp['step']:,}",
+        "checkpoint": ", ".join(str(path) for path in _listed(stamp["checkpoint"])),
+        "step": ", ".join(f"{step:,}" for step in _listed(stamp["step"])),
         "made": str(stamp["created"]),
         "threshold": f"{decoding.threshold:g}",
         "minimum size": _least(decoding),

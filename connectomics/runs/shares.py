@@ -10,7 +10,8 @@ from connectomics.errors import HeldError, UserError, VolumeError
 from connectomics.files import write_text
 from connectomics.geometry import ZYX, Box
 from connectomics.inference import InferencePlan, predict_block
-from connectomics.runs.job import Job, Saving, digest
+from connectomics.runs.earlier import digest
+from connectomics.runs.job import Job, Saving
 from connectomics.runs.prediction import mark_of, stage_of
 from connectomics.runs.test import marks_of, test
 from connectomics.screen.console import say

@@ -17,10 +17,10 @@ from connectomics.metrics.judged import Judged
 from connectomics.reports.page import PageDraft
 from connectomics.reports.scores import print_scores
 from connectomics.runs.by_slabs import goes_by_slabs, require_memory, test_slabs
-from connectomics.runs.earlier import MADE_FROM, Keeper, stamp_of
+from connectomics.runs.earlier import MADE_FROM, Keeper, digest, stamp_of
 from connectomics.runs.folder import RunFolder
 from connectomics.runs.found_labels import Decoded, decode_volume
-from connectomics.runs.job import Job, Saving, digest
+from connectomics.runs.job import Job, Saving
 from connectomics.runs.prediction import mark_of, peak_memory, predict_sections
 from connectomics.runs.remarks import tell_what_to_know
 from connectomics.runs.report import (

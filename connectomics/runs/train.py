@@ -66,6 +66,7 @@ def _train_in(run: RunFolder, job: TrainingJob) -> None:
     module, devices = SegmentationModule(learning), learning.devices
     if remark := begin_on(devices, learning.optimization.precision):
         say(remark)
+    _begin_with(module, job)
     parameters, where = sum(p.numel() for p in module.model.parameters()), f"{devices.count} x {devices.accelerator}"
     say(f"{job.title}: {learning.network.arch.type} with {parameters:,} parameters on {where}; {run.root}")
     trainer = build_trainer(learning, run.checkpoints, run.logs, job.trial, job.resumed_step)
@@ -75,6 +76,17 @@ def _train_in(run: RunFolder, job: TrainingJob) -> None:
         say(f"{job.trial} batch(es) of training and of validation went through; nothing was written")
     else:
         say(f"trained {trainer.global_step} steps; checkpoint {run.last_checkpoint}; TensorBoard log {run.logs}")
+
+
+def _begin_with(module: SegmentationModule, job: TrainingJob) -> None:
+    """Give the network the weights of another training, and say what is taken from there."""
+    if job.initial is not None:
+        job.initial.put_into(module.model)
+        for line in job.initial.remarks:
+            say(line)
+    if frozen := job.learning.network.weights.freeze:
+        still = sum(p.numel() for p in module.model.parameters() if not p.requires_grad)
+        say(f"frozen: {', '.join(frozen)}, {still:,} parameters")
 
 
 def _fit(trainer: pl.Trainer, module: SegmentationModule, job: TrainingJob, run: RunFolder) -> None:

@@ -13,16 +13,20 @@ from connectomics.data.datamodule import VolumesDataModule
 from connectomics.data.learning_sources import LearningSources
 from connectomics.data.targets import build_target
 from connectomics.errors import CheckpointError, ConfigError
+from connectomics.files import user_path
 from connectomics.inference.activations import build_activations
 from connectomics.planning.machine import GIB, host_memory_gib
+from connectomics.runs.folder import find_checkpoint
 from connectomics.runs.job import match_rule
 from connectomics.runs.resolution import learnt_sizes, require_learnt, require_one_resolution
 from connectomics.screen.console import quiet_libraries
 from connectomics.training.checkpoints import is_finite, read_checkpoint, require_same_model
 from connectomics.training.cluster import require_processes
-from connectomics.training.devices import choose_devices, require_precision
+from connectomics.training.devices import choose_devices, require_precision, require_sync
+from connectomics.training.initial_weights import InitialWeights, find_initial_weights
 from connectomics.training.learning import Learning
 from connectomics.training.resuming import require_resumable
+from connectomics.training.weights_file import EXPORTED
 from connectomics.volumes.labelled import absolute_location
 
 
@@ -43,6 +47,8 @@ class TrainingJob:
     """The checkpoint that the training goes on from; None begins anew."""
     resumed_step: int | None
     """Its step."""
+    initial: InitialWeights | None
+    """The weights that a new training begins with; None for random ones."""
     trial: int
     """How many batches of training and of validation to try, writing nothing; 0 is a real training."""
     written: str
@@ -85,10 +91,12 @@ def build_training_job(
         UserError: If something that the settings name cannot be used.
     """
     quiet_libraries()
+    config = _with_global_batch(config)
     learning = build_learning(config, sources)
     require_processes(learning.devices)
     _require_memory(config)
     require_one_resolution(sources.all, config.data.allow_other_resolution)
+    require_sync(learning.devices, config.model.sync_batchnorm)
     require_precision(learning.devices, config.optimization.precision, "optimization.precision")
     return TrainingJob(
         title=config.experiment_name,
@@ -99,6 +107,7 @@ def build_training_job(
         seed=config.system.seed,
         checkpoint=checkpoint,
         resumed_step=None if checkpoint is None else _resumed_step(config, checkpoint, sources),
+        initial=_initial_weights(config) if checkpoint is None else None,
         trial=trial,
         written=dump_stages({mode: _from_everywhere(one) for mode, one in (modes or _alike(config)).items()}),
     )
@@ -123,7 +132,7 @@ def _require_memory(config: Config) -> None:
 
 def build_learning(config: Config, sources: LearningSources | None = None) -> Learning:
     """Return what a network learns, and how; without sources, its checkpoints know no voxel size."""
-    sources = sources or LearningSources((), ())
+    sources, config = sources or LearningSources((), ()), _with_global_batch(config)
     return Learning(
         network=config.model,
         target=build_target(config.data.target),
@@ -142,9 +151,35 @@ def build_learning(config: Config, sources: LearningSources | None = None) -> Le
 
 def build_data(config: Config, sources: LearningSources) -> VolumesDataModule:
     """Return the patches of a training, cut from its volumes."""
-    optimization = config.optimization
+    optimization = _with_global_batch(config).optimization
     batches = optimization.n_steps_per_epoch * optimization.accumulate_grad_batches
     return VolumesDataModule(sources, config.data, batches, config.system)
+
+
+def _with_global_batch(config: Config) -> Config:
+    """Return settings that accumulate as many batches as `data.dataloader.global_batch` needs on these devices.
+
+    Raises:
+        ConfigError: If it is no whole number of batches.
+    """
+    wanted, devices = config.data.dataloader.global_batch, choose_devices(config.system)
+    if wanted is None:
+        return config
+    at_once = config.data.dataloader.batch_size * devices.count
+    if wanted % at_once:
+        raise ConfigError(
+            f"data.dataloader.global_batch is {wanted}; it must be a multiple of {at_once}, what {devices.count} x "
+            f"{devices.accelerator} take at a time with data.dataloader.batch_size={config.data.dataloader.batch_size}"
+        )
+    return replace(config, optimization=replace(config.optimization, accumulate_grad_batches=wanted // at_once))
+
+
+def _initial_weights(config: Config) -> InitialWeights | None:
+    if config.model.weights.file is None:
+        return None
+    path = user_path(config.model.weights.file)
+    is_run = path.is_dir() and not (path / EXPORTED).exists()
+    return find_initial_weights(config.model, find_checkpoint(path) if is_run else path)
 
 
 def _alike(config: Config) -> dict[str, Config]:
@@ -156,7 +191,15 @@ def _from_everywhere(config: Config) -> Config:
     data = config.data
     train, val, test = (_absolute(section) for section in (data.train, data.val, data.test))
     place = None if config.save_path is None else str(Path(config.save_path).absolute())
-    return replace(config, save_path=place, data=replace(data, train=train, val=val, test=test))
+    weights = config.model.weights
+    if weights.file is not None:
+        weights = replace(weights, file=str(user_path(weights.file).absolute()))
+    return replace(
+        config,
+        save_path=place,
+        model=replace(config.model, weights=weights),
+        data=replace(data, train=train, val=val, test=test),
+    )
 
 
 def _absolute(section: VolumesConfig) -> VolumesConfig:
@@ -174,7 +217,7 @@ def _resumed_step(config: Config, checkpoint: Path, sources: LearningSources) ->
     require_same_model(saved, as_plain(config), checkpoint)
     data = config.data
     require_learnt(sources.all, saved, checkpoint, data.image_transform.normalize, data.allow_other_resolution)
-    require_resumable(saved, config.optimization, checkpoint)
+    require_resumable(saved, config.optimization, config.model, checkpoint)
     if not is_finite(saved):
         raise CheckpointError(f"--checkpoint {checkpoint} holds weights that are not finite; go on from an earlier one")
     return int(saved["global_step"])

@@ -15,9 +15,9 @@ from connectomics.files import hold, write_text, write_whole
 from connectomics.metrics import METRICS
 from connectomics.reports.tried_sections import TriedSection
 from connectomics.reports.tuning import write_tuning
-from connectomics.runs.earlier import MADE_FROM, Keeper, stamp_of
+from connectomics.runs.earlier import MADE_FROM, Keeper, digest, stamp_of
 from connectomics.runs.folder import RunFolder
-from connectomics.runs.job import Job, digest
+from connectomics.runs.job import Job
 from connectomics.runs.prediction import mark_of
 from connectomics.runs.remarks import tell_what_to_know
 from connectomics.runs.tried_settings import Row, sweep_volume
@@ -130,9 +130,15 @@ def _tell(job: Job, means: Sequence[Row], best: Row, on: str) -> None:
     config = job.run.config if job.run.config.exists() else "..."
     say(
         f"test with these settings: python scripts/main.py --config {config} --mode test "
-        f"--checkpoint {job.stamp['checkpoint']} --tuned {job.run.tuned}"
+        f"--checkpoint {_given(job)} --tuned {job.run.tuned}"
     )
 
 
 def _written(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.4g}"
+
+
+def _given(job: Job) -> str:
+    """Return the checkpoints as the command line takes them."""
+    given = job.stamp["checkpoint"]
+    return " ".join(given) if isinstance(given, list) else str(given)

@@ -57,6 +57,25 @@ def require_precision(devices: Devices, precision: str, key: str) -> None:
             )
 
 
+def require_sync(devices: Devices, synchronised: bool) -> None:
+    """Refuse batch norm over several processes on the CPU, for which torch has none.
+
+    Raises:
+        ConfigError: With what to do instead.
+    """
+    if synchronised and devices.accelerator == "cpu" and devices.count > 1:
+        raise ConfigError(
+            "model.sync_batchnorm is true, which needs GPUs; for several processes on the CPU set it to false, or take "
+            "a norm that knows no batches (model.rsunet.norm=group)"
+        )
+
+
+def cannot_compile(key: str, error: Exception) -> DeviceError:
+    """Return what to say where a machine cannot compile the network that the setting `key` wants compiled."""
+    reason = str(error).strip().splitlines()[0]
+    return DeviceError(f"{key} is true, but this machine cannot compile the network ({reason}); set it to false")
+
+
 def begin_on(devices: Devices, precision: str) -> str | None:
     """Set up the arithmetic of this process, and return what is to be said of its GPUs; None if there is nothing.
 

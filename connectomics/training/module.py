@@ -8,13 +8,16 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
+from torch._dynamo.exc import TorchDynamoException
 from torch.optim import Optimizer
 
 from connectomics.geometry import Spacing
 from connectomics.losses import Criterion
 from connectomics.models import build_model
-from connectomics.models.build import choose_memory_format
+from connectomics.models.build import choose_memory_format, recompute_finest_level
 from connectomics.training.checkpoints import LEARNT_AT_KEY, SETTINGS_KEY
+from connectomics.training.devices import cannot_compile
+from connectomics.training.initial_weights import freeze, hold_frozen
 from connectomics.training.learning import Learning
 from connectomics.training.optimizers import build_optimizer, build_scheduler
 from connectomics.training.ranks import sum_over_ranks, sums_over_ranks, world_size
@@ -29,7 +32,8 @@ class SegmentationModule(pl.LightningModule):
 
     Every number that is logged is that of all processes together, the same on each of them. How many there are does
     not matter where together they take the same batches. It does with batch normalisation, whose statistics in
-    training are those of each process's own part of a batch, and with `DiceLoss(batch=True)`, which divides there.
+    training are those of each process's own part of a batch (unless `model.sync_batchnorm`), and with
+    `DiceLoss(batch=True)`, which divides there.
     """
 
     def __init__(self, learning: Learning) -> None:
@@ -39,6 +43,12 @@ class SegmentationModule(pl.LightningModule):
         self.learnt_at = list(learning.learnt_at)
         network, on_gpu = learning.network, learning.devices.accelerator == "gpu"
         self.model = build_model(network, on_gpu)
+        freeze(self.model, network.weights.freeze)
+        if learning.optimization.recompute_finest_level:
+            recompute_finest_level(self.model)
+        if learning.optimization.compile:
+            self.model.compile()  # when the first batch comes
+        self.train()
         self.target = learning.target
         self.criterion = Criterion(network.loss, network.out_channels, self.target.num_channels)
         self.activations = learning.activations
@@ -48,9 +58,18 @@ class SegmentationModule(pl.LightningModule):
         self.batch_loss = torch.zeros(())
         """Loss of the last batch of training, of all processes together."""
 
+    def train(self, mode: bool = True) -> SegmentationModule:
+        """Begin or end training; frozen parts of the network stay in evaluation."""
+        super().train(mode)
+        hold_frozen(self.model, self.learning.network.weights.freeze)
+        return self
+
     def forward(self, image: Tensor) -> Tensor:
         """Map an image (B, C, Z, Y, X) in [0, 1] to logits (B, O, Z, Y, X)."""
-        return self.model(image.contiguous(memory_format=self.memory_format))
+        try:
+            return self.model(image.contiguous(memory_format=self.memory_format))
+        except TorchDynamoException as error:
+            raise cannot_compile("optimization.compile", error) from error
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the summed loss of this process's part of a batch, and log each weighted term of the whole batch."""
@@ -111,7 +130,8 @@ class SegmentationModule(pl.LightningModule):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Build the optimizer and the scheduler of the settings."""
         settings = self.learning.optimization
-        optimizer: Optimizer = build_optimizer(self.model, settings.optimizer)
+        on_gpu = self.learning.devices.accelerator == "gpu"
+        optimizer: Optimizer = build_optimizer(self.model, settings.optimizer, on_gpu)
         scheduler = build_scheduler(optimizer, settings)
         return {
             "optimizer": optimizer,

@@ -13,7 +13,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
-from connectomics.config.optimization import OptimizationConfig, OptimizerConfig
+from connectomics.config.optimization import OptimizationConfig, OptimizerConfig, SchedulerParamsConfig
 from connectomics.errors import ConfigError
 from connectomics.lookup import build, pick
 
@@ -29,19 +29,27 @@ momentum of SGD, stand in `optimization.optimizer.params`. Weight decay is decou
 penalty on the squared weights.
 """
 
-Course = Callable[[float, float], float]
-"""Share of the run that is done, and lowest factor, to the factor of the learning rate."""
+Course = Callable[[float, float, SchedulerParamsConfig], float]
+"""Share of the course that is done, lowest factor and parameters, to the factor of the learning rate."""
 
 SCHEDULERS: Mapping[str, Course] = {
-    "CosineAnnealingLR": lambda done, low: low + (1 - low) * (1 + cos(pi * done)) / 2,
-    "LinearLR": lambda done, low: 1 - (1 - low) * done,
-    "ConstantLR": lambda done, low: 1.0,
+    "CosineAnnealingLR": lambda done, low, _: low + (1 - low) * (1 + cos(pi * done)) / 2,
+    "LinearLR": lambda done, low, _: 1 - (1 - low) * done,
+    "PolynomialLR": lambda done, low, params: low + (1 - low) * (1 - done) ** params.power,
+    "ConstantLR": lambda done, low, _: 1.0,
 }
 """`optimization.scheduler.name` to the course of the learning rate; after `t_max` it stays at `min_lr`."""
 
 
-def build_optimizer(model: nn.Module, config: OptimizerConfig) -> Optimizer:
+def build_optimizer(model: nn.Module, config: OptimizerConfig, on_gpu: bool = False) -> Optimizer:
     """Build the optimizer of a network; weight decay spares biases and normalisation.
+
+    On a GPU it is the fused one, a single kernel for all weights, where there is one and `params` do not say otherwise.
+
+    Args:
+        model: The network; parameters without a gradient are left out.
+        config: Which optimizer.
+        on_gpu: Whether the network trains on a GPU, even if it is not there yet.
 
     Raises:
         ConfigError: If it, or one of `optimization.optimizer.params`, is unknown or does not fit.
@@ -56,16 +64,31 @@ def build_optimizer(model: nn.Module, config: OptimizerConfig) -> Optimizer:
     if twice := {"params", "lr", "eps", "betas", "weight_decay"} & config.params.keys():
         raise ConfigError(f"optimization.optimizer.params.{min(twice)} has a setting of its own")
     settings = {"lr": config.lr, "eps": config.eps, "betas": config.betas}
-    usual = {name: value for name, value in settings.items() if name in known}
+    usual: dict[str, Any] = {name: value for name, value in settings.items() if name in known}
+    if on_gpu and "fused" in known and not {"fused", "foreach", "differentiable"} & config.params.keys():
+        usual["fused"] = True
     own = partial(make, [group for group in groups if group["params"]], **usual)
-    return build(own, config.params, config.name, "optimization.optimizer.params")
+    optimizer = build(own, config.params, config.name, "optimization.optimizer.params")
+    vars(optimizer)["_step_supports_amp_scaling"] = False  # gradients are unscaled and clipped before
+    return optimizer
 
 
 def build_scheduler(optimizer: Optimizer, config: OptimizationConfig) -> LRScheduler:
-    """Build the scheduler; it is stepped after every optimizer step or epoch, as `interval` says."""
+    """Build the scheduler; it is stepped after every optimizer step or epoch, as `interval` says.
+
+    Step i of a warm-up of w steps is taken with (i + 1) / (w + 1) of the learning rate, i from 0; the course begins
+    behind it, at step w.
+    """
     scheduler = config.scheduler
     course = pick(SCHEDULERS, scheduler.name, "optimization.scheduler.name")
     whole = config.max_steps if scheduler.interval == "step" else ceil(config.max_steps / config.n_steps_per_epoch)
-    length = scheduler.params.t_max or whole
+    warmup = scheduler.warmup_steps
+    length = scheduler.params.t_max or whole - warmup
     low = scheduler.min_lr / config.optimizer.lr
-    return LambdaLR(optimizer, lambda done: course(min(done / length, 1.0), low))
+
+    def factor(done: int) -> float:
+        if done < warmup:
+            return (done + 1) / (warmup + 1)
+        return course(min((done - warmup) / length, 1.0), low, scheduler.params)
+
+    return LambdaLR(optimizer, factor)

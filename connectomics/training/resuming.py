@@ -11,6 +11,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from connectomics.config import Config, as_plain
+from connectomics.config.model import ModelConfig
 from connectomics.config.monitor import MonitorConfig
 from connectomics.config.optimization import OptimizationConfig
 from connectomics.errors import ConfigError
@@ -21,7 +22,7 @@ from connectomics.training.optimizers import build_optimizer, build_scheduler
 State = dict[str, Any]
 
 
-def require_resumable(checkpoint: Mapping[str, Any], now: OptimizationConfig, path: Path) -> None:
+def require_resumable(checkpoint: Mapping[str, Any], now: OptimizationConfig, network: ModelConfig, path: Path) -> None:
     """Refuse settings that a training which has begun can no longer take.
 
     Raises:
@@ -33,6 +34,12 @@ def require_resumable(checkpoint: Mapping[str, Any], now: OptimizationConfig, pa
         raise ConfigError(
             f"optimization.max_steps is {now.max_steps}, but --checkpoint {path} has gone {step} steps; "
             "a training cannot be made shorter than it is"
+        )
+    frozen, wanted = checkpoint[SETTINGS_KEY]["model"].get("weights", {}).get("freeze", []), network.weights.freeze
+    if frozen != wanted:
+        raise ConfigError(
+            f"model.weights.freeze is {wanted}, but --checkpoint {path} was trained with {frozen}, and the optimizer "
+            "remembers steps of these parts alone; keep it, or begin a new training with model.weights.file"
         )
     former, named = before["optimizer"], now.optimizer
     if named.name != former["name"]:
@@ -67,7 +74,7 @@ def follow_settings(checkpoint: State, now: Learning, module: nn.Module) -> None
     checkpoint["state_dict"] = network | own
     before = _trained_with(checkpoint)
     _follow_length(checkpoint, before, now.optimization)
-    _follow_rates(checkpoint, before, now.optimization, module)
+    _follow_rates(checkpoint, before, now, module)
     _follow_monitors(checkpoint, now.monitor)
     _log_where_it_stopped(checkpoint, now)
 
@@ -78,9 +85,10 @@ def _trained_with(checkpoint: Mapping[str, Any]) -> State:
     return default | found | {"optimizer": default["optimizer"] | found["optimizer"]}
 
 
-def _follow_rates(checkpoint: State, before: State, now: OptimizationConfig, module: nn.Module) -> None:
+def _follow_rates(checkpoint: State, before: State, learning: Learning, module: nn.Module) -> None:
     """Take every hyper-parameter, and the learning rate of this step, from the settings."""
-    optimizer = build_optimizer(module.get_submodule("model"), now.optimizer)
+    now, on_gpu = learning.optimization, learning.devices.accelerator == "gpu"
+    optimizer = build_optimizer(module.get_submodule("model"), now.optimizer, on_gpu)
     scheduler = build_scheduler(optimizer, now)
     assert isinstance(scheduler, LambdaLR)
     saved, course = checkpoint["optimizer_states"][0], checkpoint["lr_schedulers"][0]

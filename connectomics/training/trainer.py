@@ -43,6 +43,7 @@ def build_trainer(
         accelerator=devices.accelerator,
         devices=devices.count,
         strategy="ddp" if several else "auto",
+        sync_batchnorm=several and learning.network.sync_batchnorm,
         precision=settings.precision,
         max_steps=settings.max_steps,
         max_epochs=-1,

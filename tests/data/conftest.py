@@ -80,7 +80,8 @@ def enable_all(config: Config) -> None:
     augmentation = config.data.augmentation
     for section in (
         augmentation.flip, augmentation.rotate, augmentation.elastic, augmentation.misalignment,
-        augmentation.missing_section, augmentation.missing_parts, augmentation.motion_blur, augmentation.cut_noise,
+        augmentation.missing_section, augmentation.missing_parts, augmentation.motion_blur, augmentation.zoom,
+        augmentation.defocus, augmentation.section_brightness, augmentation.cut_noise,
         augmentation.cut_blur, augmentation.intensity,
     ):  # fmt: skip
         section.enabled = True

@@ -9,6 +9,7 @@ from connectomics.data.augment.flip import Flip
 from connectomics.data.augment.geometric import GeometricStep, Geometry, Jump
 from connectomics.data.augment.misalignment import Misalignment
 from connectomics.data.augment.rotate import Rotate
+from connectomics.data.augment.zoom import Zoom
 from connectomics.data.resample import cut
 from tests.data.conftest import coordinates
 
@@ -17,6 +18,7 @@ START = (2, 20, 24)
 STEPS = {
     "flip": Flip(1.0, [0, 1, 2]),
     "rotate": Rotate(1.0, 90.0),
+    "zoom": Zoom(1.0, (0.8, 1.25)),
     "elastic": Elastic(1.0, (6.0, 8.0), (2.0, 3.0)),
     "misalignment": Misalignment(1.0, 5, 0.0),
     "misalignment by rotation": Misalignment(1.0, 5, 1.0),
@@ -149,3 +151,20 @@ def test_the_strongest_field_of_the_tutorial_does_not_fold_the_tissue() -> None:
         section = geometry.section_maps()[0]
         (yy, yx), (xy, xx) = np.gradient(section.y), np.gradient(section.x)
         assert (yy * xx - yx * xy).min() > 0
+
+
+def test_zoom_shows_what_lies_around_the_centre_larger_by_the_factor() -> None:
+    for axis in (1, 2):
+        plain, _ = cut(coordinates((9, 70, 90), axis), START, Geometry(SHAPE), "reflect")
+        image, _ = cut(coordinates((9, 70, 90), axis), START, together(0, Zoom(1.0, (1.25, 1.25))), "reflect")
+        steps = np.diff(image[axis].astype(float), axis=axis)
+        np.testing.assert_allclose(steps, 1 / 1.25, atol=0.05)
+        assert image[axis].mean() == pytest.approx(plain[axis].mean(), abs=0.05)
+
+
+def test_zoom_magnifies_as_often_as_it_reduces() -> None:
+    rng = np.random.default_rng(0)
+    factors = [Zoom(0.5, (0.5, 2.0))(Geometry(SHAPE), rng).linear[0][0] for _ in range(400)]
+    assert 150 < factors.count(1.0) < 250
+    assert 60 < sum(factor < 1 for factor in factors) < 140
+    assert all(0.5 <= factor <= 2 for factor in factors)

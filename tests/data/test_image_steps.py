@@ -9,6 +9,7 @@ from connectomics.data.augment.grey_values import POOL_SIZE, Intensity, add_nois
 from connectomics.data.augment.image_step import ImageStep
 from connectomics.data.augment.missing import MissingParts, MissingSection
 from connectomics.data.augment.motion_blur import MotionBlur, line_kernel
+from connectomics.data.augment.whole_sections import Defocus, SectionBrightness
 from connectomics.data.patch import Patch
 
 SHAPE = (2, 7, 32, 40)
@@ -27,7 +28,9 @@ def changed_sections(before: Patch, after: Patch) -> set[int]:
 
 
 STEPS: list[ImageStep] = [
-    MissingSection(1.0, 2), MissingParts(1.0, (0.1, 0.3)), MotionBlur(1.0, 2, 7), CutNoise(1.0, 0.5, 0.2),
+    MissingSection(1.0, 2), MissingParts(1.0, (0.1, 0.3)), MotionBlur(1.0, 2, 7),
+    Defocus(1.0, 2, (0.5, 2.0)), SectionBrightness(1.0, 0.2),
+    CutNoise(1.0, 0.5, 0.2),
     CutBlur(1.0, 0.5, (2.0, 4.0)), Intensity(1.0, 0.1, 1.0, 0.1, 1.0, (0.7, 1.4)),
 ]  # fmt: skip
 
@@ -160,3 +163,24 @@ def test_shift_and_contrast_are_what_they_are_called() -> None:
     assert 0 < abs(by[0]) <= 0.1
     bent = Intensity(0.0, 0.0, 0.0, 0.0, 1.0, (2.0, 2.0))(patch, np.random.default_rng(1)).image
     np.testing.assert_allclose(bent, ramp**2, atol=1e-5)
+
+
+def test_defocus_blurs_some_sections_as_a_gaussian_of_the_drawn_width() -> None:
+    patch, counts = a_patch(), set()
+    for seed in range(30):
+        after = Defocus(1.0, 3, (1.5, 1.5))(patch, np.random.default_rng(seed))
+        changed = changed_sections(patch, after)
+        counts.add(len(changed))
+        for section in changed:
+            expected = cv2.GaussianBlur(patch.image[0, section], (0, 0), 1.5, borderType=cv2.BORDER_REFLECT)
+            np.testing.assert_allclose(after.image[0, section], expected, atol=1e-6)
+    assert counts == {1, 2, 3}
+
+
+def test_each_section_becomes_brighter_or_darker_by_an_amount_of_its_own() -> None:
+    patch = a_patch()
+    grey = Patch(np.full(SHAPE, 0.5, np.float32), patch.label, patch.valid)
+    shifts = SectionBrightness(1.0, 0.2)(grey, np.random.default_rng(0)).image - np.float32(0.5)
+    assert np.ptp(shifts, axis=(0, 2, 3)).max() == 0
+    assert len(np.unique(shifts)) == SHAPE[1]
+    assert 0 < np.abs(shifts).max() <= 0.2

@@ -135,3 +135,36 @@ def test_an_optimizer_takes_its_own_arguments_and_no_others() -> None:
 def test_the_schedule_of_the_tutorials_takes_all_steps_however_many() -> None:
     config = OptimizationConfig(max_steps=40)
     assert course(config, 41)[-1] == pytest.approx(1e-5)
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_the_rate_rises_evenly_and_then_the_course_is_that_of_the_rest(name: str) -> None:
+    config, rest = OptimizationConfig(max_steps=24), OptimizationConfig(max_steps=20)
+    config.scheduler.name = rest.scheduler.name = name
+    config.scheduler.warmup_steps = 4
+    rates = course(config, 26)
+    assert rates[:5] == pytest.approx([1e-3 * (i + 1) / 5 for i in range(5)])
+    assert rates[4:] == course(rest, 22)
+
+
+def test_the_polynomial_is_pytorchs_down_to_min_lr() -> None:
+    config = OptimizationConfig(max_steps=10)
+    config.scheduler.name, config.scheduler.min_lr, config.scheduler.params.power = "PolynomialLR", 0.0, 0.7
+    optimizer = torch.optim.SGD(nn.Linear(2, 2).parameters(), lr=1e-3)
+    theirs = torch.optim.lr_scheduler.PolynomialLR(optimizer, total_iters=10, power=0.7)
+    for rate in course(config, 11):
+        assert rate == pytest.approx(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        theirs.step()
+
+
+def test_on_a_gpu_the_fused_optimizer_is_taken_unless_the_settings_say_otherwise() -> None:
+    def fused(on_gpu: bool, **changes: Any) -> list[Any]:
+        optimizer = build_optimizer(nn.Conv3d(1, 1, 3), OptimizerConfig(**changes), on_gpu)
+        assert not optimizer._step_supports_amp_scaling  # type: ignore[attr-defined]  # else nothing may clip
+        return [group["fused"] for group in optimizer.param_groups]
+
+    assert fused(on_gpu=False) == [None, None]
+    assert fused(on_gpu=True) == fused(on_gpu=True, name="SGD") == [True, True]
+    assert fused(on_gpu=True, params={"fused": False}) == [False, False]
+    assert fused(on_gpu=True, params={"foreach": True}) == [None, None]

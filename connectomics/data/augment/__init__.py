@@ -18,6 +18,8 @@ from connectomics.data.augment.misalignment import Misalignment
 from connectomics.data.augment.missing import MissingParts, MissingSection
 from connectomics.data.augment.motion_blur import MotionBlur
 from connectomics.data.augment.rotate import Rotate
+from connectomics.data.augment.whole_sections import Defocus, SectionBrightness
+from connectomics.data.augment.zoom import Zoom
 from connectomics.data.patch import Patch
 from connectomics.geometry import ZYX
 from connectomics.lookup import pick
@@ -27,13 +29,16 @@ Step = GeometricStep | ImageStep
 AUGMENTATIONS: Mapping[str, Callable[..., Step]] = {
     "flip": Flip,
     "rotate": Rotate,
+    "zoom": Zoom,
     "elastic": Elastic,
     "misalignment": Misalignment,
     "missing_section": MissingSection,
     "missing_parts": MissingParts,
     "motion_blur": MotionBlur,
+    "defocus": Defocus,
     "cut_noise": CutNoise,
     "cut_blur": CutBlur,
+    "section_brightness": SectionBrightness,
     "intensity": Intensity,
 }
 """Sections of `data.augmentation` to what they build; the settings of a section are its arguments."""
