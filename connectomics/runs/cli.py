@@ -15,6 +15,7 @@ from connectomics.config.data import VolumesConfig
 from connectomics.data.learning_sources import LearningSources, open_learning
 from connectomics.errors import ConfigError, UserError, printable
 from connectomics.lookup import pick
+from connectomics.planning.wish import Wish, open_wished
 from connectomics.runs.arguments import overridden, parse_args, settings_for
 from connectomics.runs.demos import DEMOS
 from connectomics.runs.folder import find_checkpoint
@@ -203,11 +204,13 @@ def _demo(configs: Mapping[str, Config], args: argparse.Namespace) -> int:
 
 
 def _init(args: argparse.Namespace) -> int:
-    from connectomics.runs.make_settings import Wish, make_settings
-
     resolution = None if args.resolution is None else (args.resolution[0], args.resolution[1], args.resolution[2])
     images, labels, masks = tuple(args.init), tuple(args.label), tuple(args.mask)
-    make_settings(Wish(images, labels, masks, resolution, args.out, args.hours))
+    wish = Wish(images, labels, masks, resolution, args.out, args.hours)
+    volumes = open_wished(wish)
+    from connectomics.runs.make_settings import make_settings
+
+    make_settings(wish, volumes)
     return 0
 
 

@@ -148,7 +148,9 @@ def _open(config: VolumesConfig, key: str, role: Role, i: int) -> VolumeSource:
     except VolumeError as error:
         path, _ = split_location(location)
         hint = "" if is_there(location) else how_to_get(path)
-        raise VolumeError(f"{key}.{role}[{i}]: {error}{hint}") from error
+        flags = {"image": key, "label": "--label", "mask": "--mask"}
+        named = flags[role] if key.startswith("--") else f"{key}.{role}[{i}]"
+        raise VolumeError(f"{named}: {error}{hint}") from error
 
 
 def _has_mask(config: VolumesConfig, i: int) -> bool:
