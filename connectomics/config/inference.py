@@ -77,7 +77,7 @@ class InferenceConfig:
     test_time_augmentation: TestTimeAugmentationConfig = field(default_factory=TestTimeAugmentationConfig)
     block_size: tuple[int, int] | None = None
     """Extent along (y, x), in voxels, of the blocks that a plane too large for memory is predicted in: multiples of
-    250, the chunks of the saved file. Null predicts whole planes."""
+    250, the chunks of the saved file. Null takes whole planes where they fit into the memory, else what fits."""
     block_depth: int | None = None
     """Sections of a block, where several processes share a volume (`--shard`); null takes as many as give each process
     two blocks, and two windows at least."""

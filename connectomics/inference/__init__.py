@@ -17,6 +17,7 @@ survives a kill goes through a file in the making; the loop sees all sections, t
             mask[sections.box.slices] = decode(sections.voxels)  # exactly the values that the file holds
 """
 
+from connectomics.inference.block_choice import choose_block
 from connectomics.inference.fingerprint import circumstances, concerning, fingerprint
 from connectomics.inference.plan import InferencePlan, plan_inference
 from connectomics.inference.predict import OnNotice, OnProgress, predict_volume
@@ -33,6 +34,7 @@ __all__ = [
     "OnProgress",
     "SavedType",
     "Sections",
+    "choose_block",
     "circumstances",
     "concerning",
     "fingerprint",

@@ -16,7 +16,8 @@ import torch
 from connectomics.errors import VolumeError
 from connectomics.files import is_url, user_path
 from connectomics.geometry import Box
-from connectomics.inference import Sections, fingerprint, predict_into, predict_volume
+from connectomics.inference import Sections, choose_block, fingerprint, predict_into, predict_volume
+from connectomics.planning.machine import host_memory_gib
 from connectomics.runs.job import Job, Saving
 from connectomics.runs.network import TrainedNetwork
 from connectomics.screen.console import say
@@ -77,8 +78,13 @@ def stage_of(job: Job, volume: LabelledSource, saving: Saving, depth: int | None
     stated = origin_of(volume) | {"scale": saved.scale, "content": "probability times scale", "preset": job.preset}
     return StagedVolume(
         job.run.prediction(volume.name, saving.suffix), plan.channels, volume.image.shape, saved.dtype,
-        stated | _channel_names(job), mark_of(job, volume), plan.block, job.made_with, job.restart, depth,
+        stated | _channel_names(job), mark_of(job, volume), block_of(job, volume), job.made_with, job.restart, depth,
     )  # fmt: skip
+
+
+def block_of(job: Job, volume: LabelledSource) -> tuple[int, int] | None:
+    """Return the blocks, along (y, x), in which a plane is predicted: what is set, or what fits into the memory."""
+    return choose_block(job.plan, volume.image, job.network.lanes, host_memory_gib() * 2**30)
 
 
 def read_prediction(job: Job, name: str, saving: Saving) -> npt.NDArray[np.float32]:
@@ -131,7 +137,7 @@ def _predict_only(job: Job, volume: LabelledSource) -> Iterator[Sections]:
     """Yield the sections of a volume, and write nothing."""
     with PredictionProgress(volume.image.info.location, prod(volume.image.shape)) as progress:
         plan, (z, y, x) = job.plan, volume.box.start
-        regions = [block.moved(volume.box.start) for block in cut_plane(volume.image.shape, plan.block)]
+        regions = [block.moved(volume.box.start) for block in cut_plane(volume.image.shape, block_of(job, volume))]
         lanes, intensity = job.network.lanes, job.intensity(volume)
         for found in predict_volume(volume.seen, intensity, plan, lanes, progress.update, say, regions):
             yield Sections(found.z - z, found.voxels, (found.corner[0] - y, found.corner[1] - x))
@@ -144,6 +150,10 @@ def _channel_names(job: Job) -> dict[str, str]:
 
 
 def _tell_what_is_there(name: str, stage: StagedVolume) -> None:
+    planes = {block.start[1:]: block.shape[1:] for block in stage.blocks}
+    if len(planes) > 1 and stage.remaining:
+        high, wide = planes[0, 0]
+        say(f"{name}: each plane is predicted in {len(planes)} blocks of up to {high} x {wide} pixels")
     if stage.is_finished:
         say(f"{name}: its prediction is there already, made with the same weights, settings and image")
     elif stage.dropped:

@@ -12,7 +12,7 @@ from connectomics.geometry import ZYX, Box
 from connectomics.inference import InferencePlan, predict_block
 from connectomics.runs.earlier import digest
 from connectomics.runs.job import Job, Saving
-from connectomics.runs.prediction import mark_of, stage_of
+from connectomics.runs.prediction import block_of, mark_of, stage_of
 from connectomics.runs.test import marks_of, test
 from connectomics.screen.console import say
 from connectomics.screen.window_progress import PredictionProgress
@@ -72,11 +72,11 @@ def assemble(job: Job) -> None:
     _close(job)
 
 
-def depth_of_blocks(plan: InferencePlan, shape: ZYX, share: Share) -> int:
-    """Return how many sections a block has: as many as give each process some, but not so few that margins count."""
+def depth_of_blocks(plan: InferencePlan, shape: ZYX, share: Share, block: tuple[int, int] | None) -> int:
+    """Return how many sections a block has, where it has `block` pixels: so few that each process gets some blocks."""
     if plan.depth is not None:
         return plan.depth
-    parts = ceil(BLOCKS_EACH * share.of / len(cut_plane(shape, plan.block)))
+    parts = ceil(BLOCKS_EACH * share.of / len(cut_plane(shape, block)))
     return max(LEAST_WINDOWS * plan.grid(shape).window[0], ceil(shape[0] / parts))
 
 
@@ -87,7 +87,7 @@ def _require_saving(job: Job) -> Saving:
 
 
 def _predict_blocks(job: Job, volume: LabelledSource, saving: Saving, share: Share) -> None:
-    stage = stage_of(job, volume, saving, depth_of_blocks(job.plan, volume.image.shape, share))
+    stage = stage_of(job, volume, saving, depth_of_blocks(job.plan, volume.image.shape, share, block_of(job, volume)))
     stage.begin_together()
     if stage.is_finished:
         return

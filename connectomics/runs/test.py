@@ -16,6 +16,7 @@ from connectomics.metrics import mean_over_volumes
 from connectomics.metrics.judged import Judged
 from connectomics.reports.page import PageDraft
 from connectomics.reports.scores import print_scores
+from connectomics.runs.by_slabs import goes_by_slabs, require_memory, test_slabs
 from connectomics.runs.earlier import MADE_FROM, Keeper, digest, stamp_of
 from connectomics.runs.folder import RunFolder
 from connectomics.runs.found_labels import Decoded, decode_volume
@@ -49,14 +50,16 @@ def test(job: Job) -> RunFolder:
     Raises:
         UserError: If a file cannot be read or written, or another process works on one of the volumes.
     """
+    require_memory(job)
     tell_what_to_know(job)
+    by_slabs = any(goes_by_slabs(job, volume) for volume in job.volumes)
     with ExitStack() as stack:
         for volume in job.volumes:
             what = f"{job.run.results}: {job.mode} of {volume.name}"
             stack.enter_context(hold(job.run.lock(volume.name), what, patience_s=PATIENCE_S))
         say(f"predicting {len(job.volumes)} volume(s) {job.weights}")
         keeper = Keeper(job.run)
-        draft = stack.enter_context(begin_page(job)) if job.outputs.report else None
+        draft = stack.enter_context(begin_page(job)) if job.outputs.report and not by_slabs else None
         found = {volume.name: _test_volume(job, volume, keeper, draft) for volume in job.volumes}
         if job.scores or draft is not None:
             with hold(job.run.joint_lock, str(job.run.metrics)):
@@ -85,10 +88,8 @@ def _test_volume(job: Job, volume: LabelledSource, keeper: Keeper, draft: PageDr
     if job.saving is not None:
         keeper.make_way(volume.name, mark, mask_from, scores_from)
     decoded = _find(job, volume, mask_from)
-    if not job.keeps_labels:
-        if job.saving is not None:
-            write_plain_picture(job, volume, decoded.foreground, job.saving)
-        return Tested({}, scores_from, "")
+    if not job.keeps_labels or goes_by_slabs(job, volume):
+        return _test_from_files(job, volume, decoded, scores_from)
     judged, failure = _judge(job, volume, decoded)
     scores = score_or_say(job, None if failure else judged.pair, failure) if job.scores else {}
     if job.saving is not None:
@@ -97,6 +98,19 @@ def _test_volume(job: Job, volume: LabelledSource, keeper: Keeper, draft: PageDr
         _show(job, volume, judged, job.saving, scores_from)
         if draft is not None:
             add_to_page(draft, job, volume, judged, job.saving)
+    return Tested(scores, scores_from, failure)
+
+
+def _test_from_files(job: Job, volume: LabelledSource, decoded: Decoded, scores_from: str) -> Tested:
+    """Show a volume whose labels are in files alone, and score it by slabs if that is wanted."""
+    scores: Mapping[str, Any] = {}
+    failure = ""
+    if job.saving is not None:
+        write_plain_picture(job, volume, decoded.foreground, job.saving)
+        if job.keeps_labels:
+            scores, failure = test_slabs(job, volume, job.saving, scores_from)
+        if job.scores:
+            _write_scores(job, volume, scores, scores_from)
     return Tested(scores, scores_from, failure)
 
 

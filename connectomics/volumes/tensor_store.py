@@ -51,7 +51,8 @@ class TensorStoreSource(VolumeSource):
         stated, dtype = kind.stated(self._axes), np.dtype(array.dtype.numpy_dtype)
         self.info = describe(location, self._axes, dtype, stated, {}, notes=[kind.note] if kind.note else [])
         digest = sha256(b"".join(name.encode() + content for name, content in sorted(notes.items())))
-        self.info = replace(self.info, state=digest.hexdigest())
+        chunk = self._axes.extent(array.chunk_layout.read_chunk.shape)
+        self.info = replace(self.info, state=digest.hexdigest(), chunk=chunk)
         self._opened: tuple[int, Any] = os.getpid(), array
 
     def _reader(self, location: str, notes: dict[str, bytes]) -> Callable[[str], dict[str, Any] | None]:
