@@ -24,8 +24,8 @@ class Stopped(KeyboardInterrupt):
 def signals_answered() -> Iterator[None]:
     """Let each of `LISTENED_TO` raise `Stopped`, once; a later one, or one after the end, changes nothing any more.
 
-    Where nobody inside answers it, the process ends here, with one line and its status. Ctrl-C stays Python's own, and
-    `nohup` goes on holding off SIGHUP. It is for a whole process: what was answered before is not put back.
+    Where nobody inside answers it, or Ctrl-C, the process ends here, with one line and its status. `nohup` goes on
+    holding off SIGHUP. It is for a whole process: what was answered before is not put back.
     """
     asked = [s for s in LISTENED_TO if s != signal.SIGINT and signal.getsignal(s) != signal.SIG_IGN]
 
@@ -41,7 +41,7 @@ def signals_answered() -> Iterator[None]:
         signal.signal(signum, stop)
     try:
         yield
-    except Stopped as stopped:
+    except KeyboardInterrupt as stopped:
         print(describe_stop(stopped), file=sys.stderr)
         sys.exit(status_of(stopped))
     finally:

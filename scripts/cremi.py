@@ -3,7 +3,11 @@
 
 import sys
 
-from connectomics.runs.cremi.cli import main
+from connectomics.stopping import signals_answered
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with signals_answered():
+        from connectomics.runs.cremi.cli import main
+
+        status = main()
+    sys.exit(status)

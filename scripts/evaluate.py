@@ -3,7 +3,11 @@
 
 import sys
 
-from connectomics.runs.evaluate import evaluate
+from connectomics.stopping import signals_answered
 
 if __name__ == "__main__":
-    sys.exit(evaluate())
+    with signals_answered():
+        from connectomics.runs.evaluate import evaluate
+
+        status = evaluate()
+    sys.exit(status)

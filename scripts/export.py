@@ -3,7 +3,11 @@
 
 import sys
 
-from connectomics.runs.export_files import export
+from connectomics.stopping import signals_answered
 
 if __name__ == "__main__":
-    sys.exit(export())
+    with signals_answered():
+        from connectomics.runs.export_files import export
+
+        status = export()
+    sys.exit(status)

@@ -3,7 +3,11 @@
 
 import sys
 
-from connectomics.runs.view import view
+from connectomics.stopping import signals_answered
 
 if __name__ == "__main__":
-    sys.exit(view())
+    with signals_answered():
+        from connectomics.runs.view import view
+
+        status = view()
+    sys.exit(status)

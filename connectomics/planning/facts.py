@@ -110,6 +110,8 @@ def _widths(section: NDArray[np.bool_]) -> NDArray[np.float32]:
 
     Across a band of w pixels the distance to the nearest pixel outside is (w + 1) / 2 in the middle.
     """
+    if section.all():  # there is no edge
+        return np.full(1, max(section.shape), np.float32)
     inside = section.astype(np.uint8)
     distance = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     middle = section & (distance == cv2.dilate(distance, np.ones((3, 3), np.uint8)))

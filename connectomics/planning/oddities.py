@@ -18,6 +18,9 @@ def find_oddities(images: Sequence[ImageFacts], clefts: Sequence[CleftFacts]) ->
         VolumeError: If image and label are swapped, or nothing is annotated as foreground: no plan would help.
     """
     _refuse_swapped(images, clefts)
+    everything = [label.location for label in clefts if label.share == 1]
+    if everything:
+        raise VolumeError(f"{', '.join(everything)}: every voxel is foreground; is it an image, or a mask?")
     if clefts and not any(label.sizes for label in clefts):
         raise VolumeError(f"{', '.join(one.location for one in clefts)}: no foreground; nothing can be learnt from it")
     return [*_same_files(images), *_labels(clefts), *_images(images)]

@@ -23,7 +23,7 @@ SHORT = """\
 HELD_OUT = """\
 tune: # finds the threshold on what was held out of training
   data: {val: *held_out}
-test: # scores it; for volumes without labels see scripts/predict.py
+test: # scores it; for volumes without labels see connectomics predict
   data: {test: *held_out}
 """
 
@@ -71,10 +71,10 @@ def _head(title: str, images: Sequence[ImageFacts], machine: Machine, measured: 
         lines.append(f"#   {_comment(image.location)}: {shape} voxels of {size} nm, {image.dtype}")
     lines += [
         "#",
-        "#   python scripts/main.py --config THIS                                   trains",
-        "#   python scripts/main.py --config THIS --mode tune --checkpoint RUN      finds the threshold",
-        "#   python scripts/main.py --config THIS --mode test --checkpoint RUN --tuned RUN/results/tuned.yaml",
-        "#   python scripts/predict.py RUN ANOTHER_IMAGE                            needs no label",
+        "#   connectomics train THIS                          trains, into RUN",
+        "#   connectomics tune THIS --checkpoint RUN          finds the threshold",
+        "#   connectomics test THIS --checkpoint RUN --tuned RUN/results/tuned.yaml",
+        "#   connectomics predict RUN ANOTHER_IMAGE           needs no label",
         "",
         "base: syn_cremi.yaml # all that is not said here",
         f"experiment_name: {_quoted(title)}",

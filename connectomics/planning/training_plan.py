@@ -183,7 +183,9 @@ def _patch(
         patch.append(max(f, min(round(n / f), room // f) * f))
         pad.append(max(beyond, -(-(patch[-1] - extent) // 2)))
     nm = " x ".join(f"{n * s / 1000:.2g}" for n, s in zip(patch, spacing, strict=True))
-    reasons["patch"] = f"{nm} um; divisible by {' x '.join(map(str, factor))}, and no larger than the volumes"
+    fits = all(n <= extent for n, extent in zip(patch, smallest, strict=True))
+    larger = "no larger than the volumes" if fits else "larger than a volume: that is padded"
+    reasons["patch"] = f"{nm} um; divisible by {' x '.join(map(str, factor))}, {larger}"
     return (patch[0], patch[1], patch[2]), (pad[0], pad[1], pad[2])
 
 

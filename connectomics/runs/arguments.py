@@ -177,7 +177,7 @@ def _lies_in_run(checkpoint: Path) -> bool:
 def _shard(text: str) -> tuple[int, int]:
     number, _, of = text.partition("/")
     if not (number.isdigit() and of.isdigit() and int(number) < int(of)):
-        raise argparse.ArgumentTypeError(f"{text!r} is not one of so many, such as 0/3, 1/3 and 2/3")
+        raise argparse.ArgumentTypeError(f"{text!r} is no share; of three processes they are 0/3, 1/3 and 2/3")
     return int(number), int(of)
 
 

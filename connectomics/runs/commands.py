@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 import connectomics
 from connectomics.lookup import suggest
 from connectomics.runs import cli
+from connectomics.runs.arguments import SETTING
 from connectomics.runs.cremi import cli as cremi
 from connectomics.stopping import signals_answered
 
@@ -56,20 +58,38 @@ def predict(argv: Sequence[str] | None = None, prog: str = "predict.py") -> int:
     if not rest or rest[0] in ("-h", "--help"):
         print(PREDICT_USAGE.format(prog=prog))
         return 0 if rest else 2
+    flags = {"--config": 1, "--out": 1, "--tuned": 1, "--shard": 1}
+    if "--config" not in rest and not _names_image(rest[1:], flags):
+        print(f"error: name one or more images: {prog} {shlex.quote(rest[0])} IMAGE...", file=sys.stderr)
+        return 2
     return cli.main(["--mode", "predict", "--checkpoint", *rest], prog)
 
 
+def _names_image(words: Sequence[str], flags: Mapping[str, int]) -> bool:
+    """Return whether there is anything that is no flag, no value of one, no setting and no further checkpoint."""
+    following = iter(words)
+    for word in following:
+        for _ in range(flags.get(word, 0)):
+            next(following, None)
+        if not word.startswith("-") and not SETTING.match(word) and not word.endswith(".ckpt"):
+            return True
+    return any(word.startswith(("data.test.image=", "test.data.test.image=")) for word in words)
+
+
 PREDICT_USAGE = """\
-usage: {prog} CHECKPOINT IMAGE... [--out DIR] [--tuned FILE] [--config FILE] [--restart] [key=value ...]
+usage: {prog} CHECKPOINT... IMAGE... [--out DIR] [--tuned FILE] [--config FILE] [--restart]
+       [--shard I/N | --assemble] [key=value ...]
 
 Find synapses in images with a trained network; no label and no file of settings is needed.
 
-  CHECKPOINT     a .ckpt file, or the folder of a run, which stands for its newest one
+  CHECKPOINT     a .ckpt file, or the folder of a run, which stands for its newest one; of several, which need
+                 --out, the mean of their probabilities is taken
   IMAGE          HDF5, Zarr, TIFF, ...; its voxel size is what it states, or data.test.resolution=[z,y,x]
   --out DIR      where results go, instead of into the run
   --tuned FILE   threshold and minimum size that --mode tune found
   --config FILE  settings to follow instead of those that the checkpoint was trained with
   --restart      drop an unfinished prediction that other settings began
+  --shard I/N    be process I (0, 1, ...) of about N that predict the volumes together; --assemble writes what they made
   key=value      any setting, such as inference.preset=fast or inference.save_dtype=uint8"""
 
 

@@ -110,7 +110,17 @@ class Network:
             threshold=given.threshold if threshold is None else threshold,
             min_size=given.min_size if min_size is None else min_size,
         )
+        _require_probability(probability, "probability")
+        if not 0 < decoding.threshold < 1 or decoding.min_size < 0:
+            raise ConfigError(
+                f"threshold is {decoding.threshold}, min_size is {decoding.min_size}; a threshold lies between 0 and 1, "
+                "a minimum size is at least 0"
+            )
         whole = probability[np.newaxis] if probability.ndim == 3 else probability
+        if whole.ndim != 4 or len(whole) != self._plan.channels:
+            raise UserError(
+                f"probability has shape {probability.shape}; this network's has {self._plan.channels} channel(s)"
+            )
         labels = self._decoder.decode(whole, decoding)
         judged = list_objects(labels, spacing, bool(self._decoder.classes), match_rule(self._config))
         found = Found(judged, [Sections(0, whole)], self._decoder.foreground, (0.0, 0.0, 0.0), self._decoder.channels)
@@ -168,9 +178,15 @@ def evaluate(
         ConfigError: If there is no such metric.
         ValueError: If the arrays differ in shape, or are of another type.
     """
-    chosen = [name for name in metrics if pick(METRICS, name, "metrics")]
-    found = prediction >= threshold if prediction.dtype.kind == "f" else prediction
-    return score_volume(LabelPair(found, label, _as_spacing(voxel_size), annotated), chosen, MatchRule())
+    names = [metrics] if isinstance(metrics, str) else metrics
+    chosen = [name for name in names if pick(METRICS, name, "metrics")]
+    spacing = _as_spacing(voxel_size)
+    if prediction.dtype.kind == "f":
+        _require_probability(prediction, "prediction")
+        found = prediction >= threshold
+    else:
+        found = _as_ids(prediction, "prediction")
+    return score_volume(LabelPair(found, _as_ids(label, "label"), spacing, annotated), chosen, MatchRule())
 
 
 def train(config: str | Path, *settings: str, checkpoint: str | Path | None = None) -> Path:
@@ -200,15 +216,50 @@ def train(config: str | Path, *settings: str, checkpoint: str | Path | None = No
 
 
 def _as_volume(image: NDArray) -> NDArray:
-    if image.ndim not in (3, 4) or image.dtype.kind not in "buif":
-        raise UserError(
-            f"an image is an array (Z, Y, X) or (C, Z, Y, X) of numbers, not {image.dtype} of {image.shape}"
-        )
+    if not isinstance(image, np.ndarray) or image.ndim not in (3, 4) or image.dtype.kind not in "buif":
+        given = f"{image.dtype} of {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+        raise UserError(f"an image is an array (Z, Y, X) or (C, Z, Y, X) of numbers, not {given}")
     return image
 
 
+def _as_ids(ids: NDArray, name: str) -> NDArray:
+    """Return ids as unsigned numbers.
+
+    Raises:
+        UserError: If they are no array of whole numbers, or one is negative.
+    """
+    if not isinstance(ids, np.ndarray) or ids.dtype.kind not in "bui":
+        given = ids.dtype if isinstance(ids, np.ndarray) else type(ids).__name__
+        raise UserError(f"{name} is {given}; it is an array of ids, or a mask, with 0 for the background")
+    if ids.dtype.kind != "i":
+        return ids
+    if ids.size and ids.min() < 0:
+        raise UserError(f"{name} holds {ids.min()}; no id is negative")
+    return ids.astype(ids.dtype.name.replace("int", "uint"))
+
+
+def _require_probability(probability: NDArray, name: str) -> None:
+    """Refuse what is no array of probabilities.
+
+    Raises:
+        UserError: With what it is.
+    """
+    if not isinstance(probability, np.ndarray) or probability.dtype.kind != "f":
+        given = probability.dtype if isinstance(probability, np.ndarray) else type(probability).__name__
+        raise UserError(
+            f"{name} is {given}; probabilities are floating point, from 0 to 1: divide whole numbers by their `scale`, "
+            "such as 255"
+        )
+    if probability.size and not (probability.min() >= 0 and probability.max() <= 1):
+        raise UserError(
+            f"{name} runs from {probability.min():.4g} to {probability.max():.4g}; probabilities from 0 to 1"
+        )
+
+
 def _as_spacing(voxel_size: Sequence[float]) -> Spacing:
-    if len(voxel_size) != 3 or min(voxel_size) <= 0:
-        raise ConfigError(f"voxel_size is {tuple(voxel_size)}; it has three positive numbers, along (z, y, x) in nm")
-    z, y, x = (float(size) for size in voxel_size)
+    sizes = np.asarray(voxel_size, dtype=object).ravel().tolist()
+    numbers = all(isinstance(size, int | float | np.number) for size in sizes)
+    if len(sizes) != 3 or not numbers or not all(0 < float(size) < float("inf") for size in sizes):
+        raise ConfigError(f"voxel_size is {voxel_size!r}; it has three positive numbers, along (z, y, x) in nm")
+    z, y, x = (float(size) for size in sizes)
     return z, y, x

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shlex
 import tempfile
 import time
 from collections.abc import Sequence
@@ -71,8 +72,9 @@ def make_settings(wish: Wish, volumes: WishedVolumes) -> Path:
     labelled = volumes.labelled
     images = [look_at_image(volume.image) for volume in (*labelled, *volumes.others)]
     clefts = [look_at_clefts(volume) for volume in labelled]
+    odd = find_oddities(images, clefts)
     _tell_what_is_there(images, clefts)
-    for line in find_oddities(images, clefts):
+    for line in odd:
         say(f"odd: {line}")
     machine = find_machine()
     plan, files = make_plan(images, clefts, machine), wish.files
@@ -149,7 +151,7 @@ def _tell_what_is_there(images: Sequence[ImageFacts], clefts: Sequence[CleftFact
             part = "" if one.whole else " in the middle of the volume"
             say(
                 f"{one.location}: {one.share:.2%} of {one.annotated:,} annotated voxels{part} are foreground, in "
-                f"{len(one.sizes)} pieces of {one.sizes[0]:,} to {one.sizes[-1]:,} voxels, "
+                f"{_pieces(one.sizes)}, "
                 f"{one.thickness_px:.3g} pixels thick"
             )
 
@@ -159,6 +161,13 @@ def _tell_plan(out: Path, plan: Plan, course: Course, trial: Trial | None) -> No
     size = " x ".join(map(str, plan.patch))
     say(f"{out}: patches of {size} voxels, {plan.batch} at a time, {course.max_steps:,} steps{time}; look at it, then")
     if trial is not None:
-        say(f"  python scripts/main.py --config {out}")
+        say(f"  connectomics train {shlex.quote(str(out))}")
     else:
         say("  annotate some of it, name the label in the file, and give the command again for a plan that knows more")
+
+
+def _pieces(sizes: Sequence[int]) -> str:
+    """Say how many pieces there are, and of which sizes."""
+    if len(sizes) == 1:
+        return f"one piece of {sizes[0]:,} voxels"
+    return f"{len(sizes)} pieces of {sizes[0]:,} to {sizes[-1]:,} voxels"

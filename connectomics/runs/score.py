@@ -85,7 +85,8 @@ def write_synapses(job: Job, volume: LabelledSource, judged: Judged, saving: Sav
     if judged.outcomes is not None:
         rows = list_annotated(found)
         write_rows(job.run.annotated(volume.name), ANNOTATED_COLUMNS, rows, job.outputs.parquet)
-    say(f"{volume.name}: {table.objects} {decoder.noun} are listed in {job.run.synapses(volume.name)}{table.remark}")
+    listed = f"{decoder.noun} listed in {job.run.synapses(volume.name)}: {table.objects}"
+    say(f"{volume.name}: {listed}{table.remark}")
 
 
 def write_instances(job: Job, volume: LabelledSource, judged: Judged, saving: Saving, made_from: str) -> None:

@@ -128,7 +128,7 @@ def newest_of(place: str, max_steps: int) -> tuple[Path | None, bool]:
         return found.path, False
     say(
         f"{found.path} is of step {found.step}, and optimization.max_steps is {max_steps}: nothing is left to train. "
-        "Raise it to go on, or leave --resume away to begin anew"
+        "Raise it to go on, or begin anew without --resume"
     )
     if is_first_process():
         _complete(RunFolder(found.path.parent.parent), found.path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -127,10 +128,11 @@ def _tell(job: Job, means: Sequence[Row], best: Row, on: str) -> None:
             "choose by another score, decoding.tuning.metric"
         )
     say(f"all scores are in {job.run.sweep}, curves for a browser in {job.run.sweep_page}")
-    config = job.run.config if job.run.config.exists() else "..."
+    config = shlex.quote(str(job.run.config)) if job.run.config.exists() else "..."
+    out = "" if job.run.out is None else f" --out {shlex.quote(str(job.run.out))}"
     say(
-        f"test with these settings: python scripts/main.py --config {config} --mode test "
-        f"--checkpoint {_given(job)} --tuned {job.run.tuned}"
+        f"test with these settings: connectomics test {config} --checkpoint {_given(job)} "
+        f"--tuned {shlex.quote(str(job.run.tuned))}{out}"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import signal
 import socket
 import sys
@@ -69,7 +70,8 @@ def _export(results: Path, folder: Path, client: str | None) -> None:
     from connectomics.runs.viewing.shared_folder import CLIENT, export
 
     export(folder, volumes, client or CLIENT)
-    print(f"{folder} can go to any web server that lets other sites read it; or: view.py {folder} --serve")
+    serve = f"connectomics view {shlex.quote(str(folder))} --serve"
+    print(f"{folder} can go to any web server that lets other sites read it; or: {serve}")
 
 
 def _serve(folder: Path, address: str, port: int) -> None:

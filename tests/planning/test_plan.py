@@ -105,6 +105,8 @@ def test_swapped_files_end_the_plan_and_odd_ones_are_told() -> None:
     label_like = replace(IMAGE, empty=0.99, values=3)
     with pytest.raises(VolumeError, match="swapped"):
         find_oddities([label_like], [replace(CLEFTS, share=0.99)])
+    with pytest.raises(VolumeError, match="every voxel is foreground"):
+        find_oddities([IMAGE], [replace(CLEFTS, share=1.0)])
     with pytest.raises(VolumeError, match="no foreground"):
         find_oddities([IMAGE], [replace(CLEFTS, sizes=(), share=0.0)])
     with pytest.raises(VolumeError, match="both as the image and as its label"):

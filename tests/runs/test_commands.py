@@ -37,7 +37,9 @@ def test_a_slip_is_told_with_the_close_match(capsys: pytest.CaptureFixture[str])
 
 def test_predict_takes_a_checkpoint_and_images(capsys: pytest.CaptureFixture[str]) -> None:
     assert predict([]) == 2
-    assert "CHECKPOINT IMAGE" in capsys.readouterr().out
+    assert "CHECKPOINT... IMAGE..." in capsys.readouterr().out
+    assert predict(["nowhere.ckpt", "--out", "found", "inference.preset=fast"]) == 2
+    assert "name one or more images" in capsys.readouterr().err
     assert predict(["nowhere.ckpt", "im.h5"]) == 2
     assert "nowhere.ckpt: no such file" in capsys.readouterr().err
 

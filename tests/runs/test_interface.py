@@ -92,5 +92,22 @@ def test_slips_are_told(folder: Path) -> None:
         network.predict(image, (4, 4))
     with pytest.raises(ConfigError, match="did you mean 'jaccard'"):
         connectomics.evaluate(image > 0, image > 0, NM, metrics=["jacard"])
+    probability = read(result(folder, "prediction.h5"))
+    with pytest.raises(UserError, match="probability is uint8; probabilities are floating point"):
+        network.find((255 * probability).astype(np.uint8), NM)
+    with pytest.raises(UserError, match="prediction runs from"):
+        connectomics.evaluate(255 * probability, image > 0, NM)
+    with pytest.raises(ConfigError, match="threshold is 67"):
+        network.find(probability, NM, threshold=67)
+    with pytest.raises(ConfigError, match="three positive numbers"):
+        network.find(probability, (40, float("nan"), 4))
+    with pytest.raises(ConfigError, match="three positive numbers"):
+        network.predict(image, 40)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="label holds -1; no id is negative"):
+        connectomics.evaluate(probability, np.full(image.shape, -1), NM)
+    with pytest.raises(UserError, match="not list"):
+        network.predict([1, 2], NM)  # type: ignore[arg-type]
+    signed = connectomics.evaluate(probability, read(folder / "syn_test.h5").astype(np.int64), NM, metrics="jaccard")
+    assert signed == connectomics.evaluate(probability, read(folder / "syn_test.h5"), NM, metrics=["jaccard"])
     with pytest.raises(AttributeError, match="no attribute 'lode'"):
         connectomics.lode  # noqa: B018
