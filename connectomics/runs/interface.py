@@ -113,7 +113,7 @@ class Network:
         _require_probability(probability, "probability")
         if not 0 < decoding.threshold < 1 or decoding.min_size < 0:
             raise ConfigError(
-                f"threshold is {decoding.threshold}, min_size is {decoding.min_size}; a threshold lies between 0 and 1, "
+                f"threshold is {decoding.threshold}, min_size {decoding.min_size}; a threshold lies between 0 and 1, "
                 "a minimum size is at least 0"
             )
         whole = probability[np.newaxis] if probability.ndim == 3 else probability
