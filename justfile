@@ -45,6 +45,10 @@ export *arguments:
 damaged *options:
     {{python}} benchmarks/damaged.py {{options}}
 
+# The documentation as a site, in site/; needs pip install -e ".[docs]"
+docs:
+    {{python}} -m mkdocs build --strict
+
 # Lint, check the types and test, as CI does
 check:
     {{python}} -m ruff check .

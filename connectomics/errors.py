@@ -36,3 +36,7 @@ class PredictionError(UserError):
 
 class DownloadError(UserError):
     """A file could not be fetched, or is not the one that was meant."""
+
+
+class HeldError(UserError):
+    """Another process works on the same thing."""

@@ -7,11 +7,12 @@ import os
 import re
 import shutil
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from connectomics.errors import UserError
+from connectomics.errors import HeldError, UserError
 
 try:
     import fcntl
@@ -21,10 +22,18 @@ except ImportError:  # Windows
 NO_LOCKS = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.ENOSYS, errno.EINVAL)
 """Errors by which a file system without locks answers."""
 
+LOOK_AGAIN_S = 0.2
+"""How often a process that waits for another one looks whether it is done."""
+
 
 def user_path(text: str | Path) -> Path:
     """Return a path that a user wrote; a `~` in front is the home folder."""
     return Path(os.path.expanduser(text))
+
+
+def is_url(text: str) -> bool:
+    """Return whether a location names something on another machine, and not a path."""
+    return text.startswith(("s3://", "gs://", "http://", "https://"))
 
 
 @contextmanager
@@ -147,7 +156,7 @@ def is_running(pid: int) -> bool:
 
 
 @contextmanager
-def hold(lock: Path, what: str) -> Iterator[None]:
+def hold(lock: Path, what: str, patience_s: float = 0.0) -> Iterator[None]:
     """Make sure that only one process works on something, by a lock file that exists as long as it does.
 
     The lock is the operating system's (`flock`), so it ends with its process, however that ends; NFS and the parallel
@@ -157,13 +166,15 @@ def hold(lock: Path, what: str) -> Iterator[None]:
     Args:
         lock: The file; folders above it are made.
         what: What is worked on, for the message.
+        patience_s: How long to wait for another process that holds it, in seconds.
 
     Raises:
-        UserError: If another process holds it, or the file cannot be written.
+        HeldError: If another process holds it.
+        UserError: If the file cannot be written.
     """
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
-        handle = _take(lock, what)
+        handle = _take_in_time(lock, what, time.monotonic() + patience_s)
     except OSError as error:
         raise UserError(f"{lock} cannot be written: {why_not_written(error)}") from error
     try:
@@ -174,13 +185,34 @@ def hold(lock: Path, what: str) -> Iterator[None]:
         os.close(handle)
 
 
+def _take_in_time(lock: Path, what: str, until: float) -> int:
+    while True:
+        try:
+            return _take(lock, what)
+        except HeldError:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(LOOK_AGAIN_S)
+
+
+def is_held(lock: Path) -> bool:
+    """Return whether another process, or another `hold` of this one, holds a lock file."""
+    if not lock.exists():
+        return False
+    try:
+        with hold(lock, str(lock)):
+            return False
+    except HeldError:
+        return True
+
+
 def _take(lock: Path, what: str) -> int:
     """Return the open lock file, locked, with this process named in it."""
     while True:
         handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             if not _lock(handle) or _is_held_elsewhere(handle):
-                raise UserError(
+                raise HeldError(
                     f"{what} is being worked on by {_holder(handle)}; wait for it, or stop it first (lock: {lock})"
                 )
             if _is_same(handle, lock):  # else its holder removed it between the two calls

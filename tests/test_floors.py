@@ -31,7 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "data": GROUND | {"config", "volumes"},
     "inference": GROUND | {"config", "volumes"},
     "reports": SCREEN | {"config", "drawing", "volumes", "metrics", "decoding"},
-    "planning": GROUND | {"volumes"},
+    "planning": GROUND | {"config", "volumes"},
     "cremi": GROUND | {"volumes", "alignment"},
     "training": SCREEN | ARRAYS | {"config", "drawing", "volumes", "data", "inference"},
     "runs": SCREEN

@@ -161,7 +161,7 @@ CHANGES: list[tuple[Callable[[Config], Facts], str]] = [
         "test_time_augmentation.enabled=false", "test_time_augmentation.flip_axes=[2]",
         "test_time_augmentation.ensemble_mode=max", "test_time_augmentation.rotation90_axes=[1,2]",
         "test_time_augmentation.views_per_window=4", "model.channel_activations.0.activation=none",
-        "block_size=[250,250]",
+        "block_size=[250,250]", "block_depth=3",
     )),
     (prediction, "inference.window.window_size=null data.dataloader.patch_size=[2,16,16]"),
     (prediction, "data.data_transform.pad_size=[0,8,8]"),

@@ -62,7 +62,7 @@ def _predict(bench: Bench, config: Config, image: Path, forward: Forward, most: 
         done += sections.voxels.shape[1]
         if time.perf_counter() - begun > most:
             break
-    stream.close()  # type: ignore[attr-defined]
+    stream.close()
     whole = time.perf_counter() - begun
     busy, rate = watched.seconds(), flops * watched.voxels / whole / 1e12
     host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

@@ -54,6 +54,9 @@ class EvaluationConfig:
     instances: bool = True
     """Write `test_<image>_instances`, the ids of the objects, also for volumes without labels. This needs
     `inference.save_results`, and memory as `synapses` does."""
+    by_slabs: bool | None = None
+    """Find objects and scores slab by slab, in memory that does not grow with the depth of a volume: for clefts, and
+    without `report.html`. null does so where the labels of a volume would take more than half of the memory."""
     min_iou: float = 0.3
     """A synapse that was detected counts as found from this intersection over union on, below it as poorly outlined."""
     strict_iou: float = 0.5

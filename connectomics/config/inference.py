@@ -77,10 +77,14 @@ class InferenceConfig:
     test_time_augmentation: TestTimeAugmentationConfig = field(default_factory=TestTimeAugmentationConfig)
     block_size: tuple[int, int] | None = None
     """Extent along (y, x), in voxels, of the blocks that a plane too large for memory is predicted in: multiples of
-    250, the chunks of the saved file. Null predicts whole planes."""
+    250, the chunks of the saved file. Null takes whole planes where they fit into the memory, else what fits."""
+    block_depth: int | None = None
+    """Sections of a block, where several processes share a volume (`--shard`); null takes as many as give each process
+    two blocks, and two windows at least."""
     save_results: bool = True
     """Write the prediction and the mask; false only scores."""
     save_dtype: Literal["float32", "float16", "uint8"] = "float32"
     """Type of the saved probabilities; uint8 is scaled by 255 and says so in its attribute `scale`."""
-    save_backend: Literal["h5", "zarr"] = "h5"
-    """Format of the saved files: HDF5, or Zarr 3."""
+    save_backend: Literal["h5", "zarr", "ome-zarr"] = "h5"
+    """Format of the saved files: HDF5; Zarr 3, a file for each chunk; or OME-Zarr 0.5, sharded, with smaller copies for
+    viewers."""

@@ -263,6 +263,7 @@ RULES: tuple[Rule, ...] = (
     Rule("inference.test_time_augmentation.views_per_window", "null or at least 1", lambda v, c: v is None or v >= 1),
     Rule("inference.block_size", "null or two multiples of 250",
          lambda v, c: v is None or all(n > 0 and n % 250 == 0 for n in v)),
+    Rule("inference.block_depth", "null, or at least 1", lambda v, c: v is None or v > 0),
     Rule("decoding.threshold", "between 0 and 1", lambda v, c: 0 < v < 1),
     _at_least("decoding.min_size", 0),
     _at_least("decoding.min_size_um3", 0),

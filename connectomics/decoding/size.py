@@ -10,8 +10,11 @@ from connectomics.geometry import Connectivity
 
 Mask = npt.NDArray[np.bool_]
 
+CONNECTIVITY: Connectivity = 26
+"""What joins the voxels of an object whose size counts: they share a corner."""
 
-def remove_small(mask: Mask, min_size: int, connectivity: Connectivity = 26) -> Mask:
+
+def remove_small(mask: Mask, min_size: int, connectivity: Connectivity = CONNECTIVITY) -> Mask:
     """Return a mask without its connected components of fewer than `min_size` voxels.
 
     Takes five bytes a voxel beyond the mask while it works.

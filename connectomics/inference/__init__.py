@@ -17,11 +17,12 @@ survives a kill goes through a file in the making; the loop sees all sections, t
             mask[sections.box.slices] = decode(sections.voxels)  # exactly the values that the file holds
 """
 
+from connectomics.inference.block_choice import choose_block
 from connectomics.inference.fingerprint import circumstances, concerning, fingerprint
 from connectomics.inference.plan import InferencePlan, plan_inference
 from connectomics.inference.predict import OnNotice, OnProgress, predict_volume
 from connectomics.inference.rows import Forward, Lane
-from connectomics.inference.saved import SAVED_TYPES, SavedType, predict_into
+from connectomics.inference.saved import SAVED_TYPES, SavedType, predict_block, predict_into
 from connectomics.volumes.sections import Sections
 
 __all__ = [
@@ -33,10 +34,12 @@ __all__ = [
     "OnProgress",
     "SavedType",
     "Sections",
+    "choose_block",
     "circumstances",
     "concerning",
     "fingerprint",
     "plan_inference",
+    "predict_block",
     "predict_into",
     "predict_volume",
 ]

@@ -24,7 +24,7 @@ PREDICTION_VERSION = 1
 """Version of the code that predicts. It is raised by hand when the same weights, settings and image give other numbers;
 a test compares it with those of a small prediction."""
 
-NO_DIFFERENCE = ("save_results", "save_backend", "save_dtype", "compile", "use_ema")
+NO_DIFFERENCE = ("save_results", "save_backend", "save_dtype", "compile", "use_ema", "block_size", "block_depth")
 """Settings of `inference` that change no number, or that the weights and the file's layout already state."""
 
 

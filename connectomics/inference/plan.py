@@ -45,6 +45,8 @@ class InferencePlan:
     """What a window that is larger than the padded volume shows beyond it."""
     block: tuple[int, int] | None
     """Extent along (y, x) of the blocks that a plane too large for memory is predicted in."""
+    depth: int | None
+    """Sections of a block that one of several processes predicts; None is chosen for the volume."""
     batch: int
     """How many views of windows go through the network together."""
     values_per_voxel: float
@@ -104,6 +106,7 @@ def plan_inference(inference: InferenceConfig, data: DataConfig, network: ModelC
         pad_mode=border.pad_mode,
         beyond=window.padding_mode,
         block=inference.block_size,
+        depth=inference.block_depth,
         batch=window.sw_batch_size,
         values_per_voxel=network.values_per_voxel,
         views=_view_groups(inference),

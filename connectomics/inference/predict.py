@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from queue import SimpleQueue
@@ -38,7 +38,7 @@ def predict_volume(
     on_progress: OnProgress = lambda done, total: None,
     on_notice: OnNotice = lambda sentence: None,
     regions: Sequence[Box] | None = None,
-) -> Iterator[Sections]:
+) -> Generator[Sections]:
     """Predict a volume; every section comes once, in order, as soon as it is finished.
 
     Each lane computes one row at a time in a thread of its own, and one more row is read ahead, so memory is bounded by

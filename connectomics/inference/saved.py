@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from connectomics.errors import PredictionError
-from connectomics.geometry import Box
+from connectomics.geometry import ZYX, Box
 from connectomics.inference.plan import InferencePlan
 from connectomics.inference.predict import OnNotice, OnProgress, predict_volume
 from connectomics.inference.rows import Lane
 from connectomics.volumes.intensity import IntensityRange
+from connectomics.volumes.pieces import Pieces
 from connectomics.volumes.sections import Sections
 from connectomics.volumes.source import VolumeSource
 from connectomics.volumes.stage import StagedVolume
@@ -87,13 +89,61 @@ def predict_into(
         VolumeError: If the image cannot be read, or the disk takes no more.
         PredictionError: If the network gives what is no finite number, or the type does not reach as far.
     """
-    for stored in stage.sections():
-        yield replace(stored, voxels=saved.restore(stored.voxels))
-    box = part or Box.whole(image.shape)
-    rest = [region.moved(box.start) for region in stage.remaining]
-    z, y, x = box.start
-    for sections in predict_volume(image, intensity, plan, lanes, on_progress, on_notice, rest):
+    if stage.is_finished:
+        for stored in stage.sections():
+            yield replace(stored, voxels=saved.restore(stored.voxels))
+        return
+    origin, rest = (part or Box.whole(image.shape)).start, list(stage.remaining)
+    fresh = predict_volume(image, intensity, plan, lanes, on_progress, on_notice, [box.moved(origin) for box in rest])
+    with closing(fresh):
+        for block, missing in stage.progress():
+            for stored in stage.pieces.of(block):
+                if stored.z < missing.start[0]:
+                    yield replace(stored, voxels=saved.restore(stored.voxels))
+            for stored in _as_saved(fresh, saved, origin, missing):
+                stage.write(stored)
+                yield replace(stored, voxels=saved.restore(stored.voxels))
+
+
+def predict_block(
+    pieces: Pieces,
+    saved: SavedType,
+    image: VolumeSource,
+    intensity: IntensityRange,
+    plan: InferencePlan,
+    lanes: Sequence[Lane],
+    missing: Box,
+    part: Box | None = None,
+    on_progress: OnProgress = lambda done, total: None,
+    on_notice: OnNotice = lambda sentence: None,
+) -> None:
+    """Predict what is missing of a block, as in the whole volume, into the pieces that several processes make.
+
+    Args:
+        pieces: Where it goes.
+        saved: This and the next ones are the arguments of `predict_into`.
+        missing: A box of the file, as `Pieces.claim` gives it.
+    """
+    origin = (part or Box.whole(image.shape)).start
+    region = [missing.moved(origin)]
+    with closing(predict_volume(image, intensity, plan, lanes, on_progress, on_notice, region)) as fresh:
+        for stored in _as_saved(fresh, saved, origin, missing):
+            pieces.write(stored)
+
+
+def _as_saved(fresh: Iterator[Sections], saved: SavedType, origin: ZYX, missing: Box) -> Iterator[Sections]:
+    """Take the next sections of a prediction until a box is full; yield them as they are saved, from its file's corner.
+
+    Args:
+        fresh: Sections of the volume that is predicted.
+        saved: The type that they are saved in.
+        origin: Where in it the file begins.
+        missing: The box, counted from there.
+    """
+    z, y, x = origin
+    at = missing.start[0] if missing.size else missing.stop[0]
+    while at < missing.stop[0]:
+        sections = next(fresh)
         corner = sections.corner[0] - y, sections.corner[1] - x
-        stored = Sections(sections.z - z, saved.store(sections.voxels), corner)
-        stage.write(stored)
-        yield replace(stored, voxels=saved.restore(stored.voxels))
+        yield Sections(sections.z - z, saved.store(sections.voxels), corner)
+        at = sections.box.stop[0] - z

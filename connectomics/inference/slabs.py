@@ -12,6 +12,7 @@ from torch import Tensor
 from connectomics.geometry import ZYX, Box
 from connectomics.inference.plan import InferencePlan
 from connectomics.inference.window_grid import WindowGrid
+from connectomics.volumes.chunk_layers import by_layers
 from connectomics.volumes.intensity import IntensityRange
 from connectomics.volumes.padding import read_padded
 from connectomics.volumes.source import VolumeSource
@@ -33,7 +34,7 @@ def read_slabs(
     Raises:
         VolumeError: If the file cannot be read there.
     """
-    padded = plan.padded(image, intensity.low)
+    padded = plan.padded(by_layers(image, grid.region), intensity.low)
     slab, seen_to = None, 0
     for row in grid.rows():
         box = grid.seen_by_row(row)

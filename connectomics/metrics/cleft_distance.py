@@ -88,6 +88,13 @@ def measure_cleft_distance(pair: MaskPair, far_nm: float = FAR_NM) -> CleftDista
     pair.require_truth()
     to_truth = measure_distances(pair.predicted, pair.truth, pair.spacing_nm)
     to_predicted = measure_distances(pair.truth, pair.predicted, pair.spacing_nm)
+    return summarise_distances(to_truth, to_predicted, far_nm)
+
+
+def summarise_distances(
+    to_truth: DistanceCounts, to_predicted: DistanceCounts, far_nm: float = FAR_NM
+) -> CleftDistance:
+    """Return the CREMI distance of all distances: of predicted voxels to annotated ones, and the other way round."""
     return CleftDistance(
         DistanceStats.of(to_truth),
         DistanceStats.of(to_predicted),

@@ -112,7 +112,14 @@ def detect_synapses(pair: MaskPair, rule: MatchRule | None = None) -> SynapseDet
 
 def match_components(predicted: Components, truth: Components, rule: MatchRule) -> SynapseDetection:
     """Match components one to one, as `detect_synapses` does; `shared` of each is where the other mask is too."""
-    pairs = _find_candidates(predicted, truth, rule)
+    return match_overlaps(*_count_shared_voxels(predicted, truth), predicted, truth, rule)
+
+
+def match_overlaps(
+    keys: NDArray[np.int64], shared: NDArray[np.int64], predicted: Components, truth: Components, rule: MatchRule
+) -> SynapseDetection:
+    """Match components as `match_components` does where their overlaps are known; arguments as for `count_matches`."""
+    pairs = _allow(keys, shared, predicted, truth, rule)
     chosen = _match(pairs, rule)
     matched = tuple(
         MatchedSynapse(
@@ -128,11 +135,6 @@ def match_components(predicted: Components, truth: Components, rule: MatchRule) 
     return SynapseDetection(
         matched, tuple(truth.synapse(i) for i in missed), tuple(predicted.synapse(i) for i in invented)
     )
-
-
-def _find_candidates(predicted: Components, truth: Components, rule: MatchRule) -> ComponentPairs:
-    """Return the pairs that the rule allows."""
-    return _allow(*_count_shared_voxels(predicted, truth), predicted, truth, rule)
 
 
 def find_joined(predicted: Components, truth: Components, rule: MatchRule) -> ComponentPairs:

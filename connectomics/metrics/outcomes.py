@@ -126,7 +126,11 @@ def judge_outcomes(predicted: Components, truth: Components, rule: MatchRule) ->
         truth: The annotated ones, likewise.
         rule: Which outlines are alike (`min_iou`), and how close centres are joined.
     """
-    joined = find_joined(predicted, truth, rule)
+    return judge_joined(find_joined(predicted, truth, rule), predicted, truth, rule)
+
+
+def judge_joined(joined: ComponentPairs, predicted: Components, truth: Components, rule: MatchRule) -> Outcomes:
+    """Tell what became of each component, where it is known which pairs belong together; see `judge_outcomes`."""
     over = np.bincount(joined.predicted, minlength=len(predicted))  # annotated objects that each predicted one joins
     under = np.bincount(joined.truth, minlength=len(truth))
     merges, splits = over[joined.predicted] > 1, under[joined.truth] > 1

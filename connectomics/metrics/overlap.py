@@ -2,9 +2,40 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from connectomics.metrics.pair import MaskPair
+
+
+@dataclass(frozen=True, slots=True)
+class VoxelCounts:
+    """How many voxels two masks hold; the scores raise ZeroDivisionError where none exists."""
+
+    both: int
+    predicted: int
+    truth: int
+
+    @property
+    def jaccard(self) -> float:
+        """Intersection over union, |P and T| / |P or T|."""
+        return self.both / (self.predicted + self.truth - self.both)
+
+    @property
+    def dice(self) -> float:
+        """The Dice coefficient, 2 |P and T| / (|P| + |T|)."""
+        return 2 * self.both / (self.predicted + self.truth)
+
+    @property
+    def precision(self) -> float:
+        """The share of predicted voxels that are annotated, |P and T| / |P|."""
+        return self.both / self.predicted
+
+    @property
+    def recall(self) -> float:
+        """The share of annotated voxels that are predicted, |P and T| / |T|."""
+        return self.both / self.truth
 
 
 def jaccard(pair: MaskPair) -> float:
@@ -14,8 +45,7 @@ def jaccard(pair: MaskPair) -> float:
         UndefinedError: If both masks are empty.
     """
     pair.require_either()
-    both, predicted, truth = _count_voxels(pair)
-    return both / (predicted + truth - both)
+    return count_voxels(pair).jaccard
 
 
 def dice(pair: MaskPair) -> float:
@@ -25,8 +55,7 @@ def dice(pair: MaskPair) -> float:
         UndefinedError: If both masks are empty.
     """
     pair.require_either()
-    both, predicted, truth = _count_voxels(pair)
-    return 2 * both / (predicted + truth)
+    return count_voxels(pair).dice
 
 
 def precision(pair: MaskPair) -> float:
@@ -36,8 +65,7 @@ def precision(pair: MaskPair) -> float:
         UndefinedError: If no voxel is predicted.
     """
     pair.require_predicted()
-    both, predicted, _ = _count_voxels(pair)
-    return both / predicted
+    return count_voxels(pair).precision
 
 
 def recall(pair: MaskPair) -> float:
@@ -47,11 +75,10 @@ def recall(pair: MaskPair) -> float:
         UndefinedError: If no voxel is annotated.
     """
     pair.require_truth()
-    both, _, truth = _count_voxels(pair)
-    return both / truth
+    return count_voxels(pair).recall
 
 
-def _count_voxels(pair: MaskPair) -> tuple[int, int, int]:
+def count_voxels(pair: MaskPair) -> VoxelCounts:
     """Return how many voxels are in both masks, predicted, annotated; section by section, to save memory."""
     both = sum(int(np.count_nonzero(p & t)) for p, t in zip(pair.predicted, pair.truth, strict=True))
-    return both, int(np.count_nonzero(pair.predicted)), int(np.count_nonzero(pair.truth))
+    return VoxelCounts(both, int(np.count_nonzero(pair.predicted)), int(np.count_nonzero(pair.truth)))

@@ -11,7 +11,14 @@ import yaml
 from connectomics.geometry import Spacing
 from connectomics.planning.facts import ImageFacts
 from connectomics.planning.machine import Machine
-from connectomics.planning.training_plan import LONG, Course, Plan
+from connectomics.planning.training_plan import BRIEF, LONG, Course, Plan
+
+SHORT = """\
+    augmentation: # what a long training needs, a short one has no time for
+      misalignment: {enabled: false}
+      missing_section: {enabled: false}
+      motion_blur: {enabled: false}
+"""
 
 HELD_OUT = """\
 tune: # finds the threshold on what was held out of training
@@ -99,18 +106,8 @@ default:
 
 
 def _train(plan: Plan, course: Course, files: Named) -> str:
-    short = (
-        ""
-        if course.max_steps >= LONG
-        else """\
-    augmentation: # what a long training needs, a short one has no time for
-      flip: {spatial_axis: [0, 1, 2]} # along z as well: a synapse has no upper side
-      rotate: {prob: 1.0}
-      misalignment: {enabled: false}
-      missing_section: {enabled: false}
-      motion_blur: {enabled: false}
-"""
-    )
+    elastic = "      elastic: {enabled: false}\n" if course.max_steps < BRIEF else ""
+    short = SHORT + elastic if course.max_steps < LONG else ""
     return f"""\
 train:
   data:

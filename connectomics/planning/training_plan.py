@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from connectomics.errors import VolumeError
@@ -13,6 +13,12 @@ from connectomics.planning.machine import Machine
 
 USUAL_THICKNESS_NM = 36.0
 """Thickness of a cleft where none is annotated: about that of CREMI's annotations."""
+
+ENOUGH_STEPS = 600
+"""A training of fewer steps takes smaller batches, if it can."""
+
+BRIEF = 1_000
+"""A training of fewer steps takes a smaller learning rate, and sees no elastic deformation."""
 
 LONG = 20_000
 """Training steps from which on a training is long: the tutorial's rates and augmentation are for one of 150,000."""
@@ -58,8 +64,8 @@ def make_plan(images: Sequence[ImageFacts], clefts: Sequence[CleftFacts], machin
     thickness = _thickness(clefts, spacing)
     pooling = _pooling(thickness, spacing, machine, reasons, measured=bool(clefts))
     down, depth_2d = _levels(spacing, pooling, machine, reasons)
-    filters = (32, 64, 96, 128, 160) if machine.has_gpu else (16, 24, 32, 48, 64)
-    reasons["filters"] = "the tutorial's width" if machine.has_gpu else "half of the tutorial's width: no GPU was found"
+    filters = (32, 64, 96, 128, 160) if machine.has_gpu else (16, 24, 32, 48)
+    reasons["filters"] = "as in the tutorial" if machine.has_gpu else "narrower than the tutorial's: no GPU was found"
     held_out = _held_out(images[: max(1, len(clefts))], reasons)
     smallest = [min(image.shape[axis] for image in images) for axis in range(3)]
     smallest[0] -= held_out  # a patch is cut from what is learnt from
@@ -92,7 +98,7 @@ def plan_course(seconds_per_step: float, hours: float) -> Course:
     steps = int(min(150_000, max(300, 0.9 * hours * 3600 / seconds_per_step)))
     steps -= steps % (10 if steps < 1000 else 100)
     is_long = steps >= LONG
-    lr = 1e-3 if is_long else 5e-3
+    lr = 1e-3 if is_long else 5e-3 if steps >= BRIEF else 3e-3
     epoch = 1280 if is_long else max(50, steps // 80 * 10)
     span = max(50, min(1000, steps // 12))  # steps that the average reaches back
     return Course(steps, epoch, lr, lr / 100, round(1 - 1 / span, 4), min(500, steps // 12))
@@ -107,6 +113,21 @@ def _held_out(images: Sequence[ImageFacts], reasons: dict[str, str]) -> int:
     held_out = min(max(5, round(depth / 6)), depth // 2, 40)
     reasons["held_out"] = f"the last {held_out} of {depth} sections are never learnt from"
     return held_out
+
+
+def spend(plan: Plan, seconds_per_step: float, hours: float) -> tuple[Plan, float]:
+    """Take smaller batches where the time would allow few steps only: many small steps learn more than few large ones.
+
+    Returns:
+        The plan, and the seconds of a step of it.
+    """
+    batch, seconds = plan.batch, seconds_per_step
+    while batch > 2 and hours * 3600 / seconds < ENOUGH_STEPS:
+        batch, seconds = batch // 2, seconds / 2
+    if batch == plan.batch:
+        return plan, seconds
+    why = f"{plan.batch} at a time would leave time for fewer than {ENOUGH_STEPS} steps"
+    return replace(plan, batch=batch, reasons=plan.reasons | {"batch": why}), seconds
 
 
 def _thickness(clefts: Sequence[CleftFacts], spacing: Spacing) -> float:
@@ -126,14 +147,15 @@ def _pooling(thickness: float, spacing: Spacing, machine: Machine, reasons: dict
 
 
 def _levels(spacing: Spacing, pooling: ZYX, machine: Machine, reasons: dict[str, str]) -> tuple[tuple[ZYX, ...], int]:
-    """Return by how much each of four levels is coarser than the one above, and how many work within sections."""
+    """Return by how much each level is coarser than the one above, and how many work within sections."""
     z, y = spacing[0] * pooling[0], spacing[1] * pooling[1]
+    levels = 4 if machine.has_gpu else 3
     if spacing[0] >= 5 * spacing[1]:
         reasons["levels"] = f"sections are {spacing[0] / spacing[1]:.3g} times thicker than pixels: never coarser in z"
-        flat = sum(z > 1.5 * y * 2**level for level in range(4))
-        return ((1, 2, 2),) * 4, max(1, min(flat, 1 if machine.has_gpu else 2))
+        flat = sum(z > 1.5 * y * 2**level for level in range(levels))
+        return ((1, 2, 2),) * levels, max(1, min(flat, 1 if machine.has_gpu else 2))
     factors, flat_levels = [], 0
-    for _ in range(4):
+    for _ in range(levels):
         pools_z = z <= 1.5 * y
         flat_levels += z > 3 * y
         factors.append((2 if pools_z else 1, 2, 2))
@@ -151,7 +173,8 @@ def _patch(
     factor = [prod(f[axis] for f in (pooling, *down)) for axis in range(3)]
     is_flat = spacing[0] >= 2 * spacing[1]
     side = (256 if is_flat else 128) if machine.has_gpu else (96 if is_flat else 64)
-    wanted = [720 / spacing[0] if is_flat else side * pooling[0], side * pooling[1], side * pooling[2]]
+    deep_nm = 720 if machine.has_gpu else 480
+    wanted = [deep_nm / spacing[0] if is_flat else side * pooling[0], side * pooling[1], side * pooling[2]]
     margin = [0 if is_flat else wanted[0] / 8, wanted[1] / 8, wanted[2] / 8]
     patch, pad = [], []
     for n, f, m, extent in zip(wanted, factor, margin, smallest, strict=True):
@@ -173,7 +196,7 @@ def _batch(patch: ZYX, pooling: ZYX, machine: Machine, reasons: dict[str, str]) 
         reasons["batch"] = f"what fits into {machine.gpu_gib:.0f} GiB; batch normalisation wants at least 4"
         return batch
     reasons["batch"] = "more of them make a step slower and better; without a GPU, time is short"
-    return max(1, min(6, round(600_000 / working)))
+    return max(1, min(4, round(220_000 / working)))
 
 
 def _size_thres(patch: ZYX, clefts: Sequence[CleftFacts], reasons: dict[str, str]) -> int:
@@ -183,8 +206,8 @@ def _size_thres(patch: ZYX, clefts: Sequence[CleftFacts], reasons: dict[str, str
         reasons["size_thres"] = "one voxel in a thousand, as in the tutorial"
         return max(1, round(0.00085 * prod(patch)))
     middle = sorted(sizes)[len(sizes) // 2]
-    reasons["size_thres"] = f"half of an annotated synapse, the middle one of {len(sizes)} having {middle} voxels"
-    return max(1, min(middle // 2, round(0.00085 * prod(patch))))
+    reasons["size_thres"] = f"a third of an annotated synapse, the middle one of {len(sizes)} having {middle} voxels"
+    return max(1, min(middle // 3, round(0.003 * prod(patch))))
 
 
 def _min_size(clefts: Sequence[CleftFacts], reasons: dict[str, str]) -> int:

@@ -17,6 +17,8 @@ from connectomics.geometry import Spacing
 from connectomics.lookup import pick
 from connectomics.metrics.components import Components
 from connectomics.metrics.distance import TargetDistances
+from connectomics.metrics.judged import Judged
+from connectomics.metrics.slabs.survey import Objects
 from connectomics.reports.columns import (
     BORDER,
     OUTCOME_COLUMNS,
@@ -71,21 +73,51 @@ def list_clefts(found: Found) -> list[Row]:
     both = found.judged.both
     ids, number = both.predicted_ids, len(both.predicted)
     nearest = _nearest_nm(ids, number, found.pair.masks.truth, found.spacing_nm)
-    mean, largest = _probabilities(ids, number, found)
+    objects = Objects(*_boxes(ids, number), *_probabilities(ids, number, found))
+    return cleft_rows(found.judged, objects, nearest, Grid(ids.shape, found.spacing_nm, found.offset_nm))
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Where the voxels of a volume lie."""
+
+    shape: tuple[int, ...]
+    spacing_nm: Spacing
+    offset_nm: Spacing
+
+
+def cleft_rows(judged: Judged, objects: Objects, nearest: NDArray[np.float64] | None, grid: Grid) -> list[Row]:
+    """Return the rows of `list_clefts` where everything about the objects is known, in the order of their ids.
+
+    Args:
+        judged: The objects, and what became of each; its voxels are not looked at.
+        objects: Their boxes and probabilities.
+        nearest: How far the nearest annotated voxel is from each, in nm, (N,); None where nothing is annotated.
+        grid: Where the voxels lie.
+    """
+    assert objects.mean is not None
+    assert objects.largest is not None
     rows: list[Row] = []
-    for i, place in enumerate(_places(both.predicted, ids, found)):
-        row = place | {"mean_probability": float(mean[i]), "max_probability": float(largest[i])}
-        row |= outcome_cells(i, found.judged.outcomes, both.truth)
+    for i, place in enumerate(_places(judged.both.predicted, objects, grid)):
+        row = place | {"mean_probability": float(objects.mean[i]), "max_probability": float(objects.largest[i])}
+        row |= outcome_cells(i, judged.outcomes, judged.both.truth)
         rows.append(row | {"nearest_annotated_nm": None if nearest is None else float(nearest[i])})
     return rows
 
 
 def list_annotated(found: Found) -> list[Row]:
     """Return a row for each annotated object, by ascending id: where it lies, and what became of it."""
-    both, outcomes = found.judged.both, found.judged.outcomes
+    ids, number = found.judged.both.truth_ids, len(found.judged.both.truth)
+    grid = Grid(ids.shape, found.spacing_nm, found.offset_nm)
+    return annotated_rows(found.judged, Objects(*_boxes(ids, number)), grid)
+
+
+def annotated_rows(judged: Judged, objects: Objects, grid: Grid) -> list[Row]:
+    """Return the rows of `list_annotated`; see `cleft_rows`."""
+    both, outcomes = judged.both, judged.outcomes
     assert outcomes is not None
     joined, rows = outcomes.joined, list[Row]()
-    for i, place in enumerate(_places(both.truth, both.truth_ids, found)):
+    for i, place in enumerate(_places(both.truth, objects, grid)):
         on_it = both.predicted.numbers[joined.predicted[joined.truth == i]]
         rows.append(
             place | {"outcome": str(outcomes.annotated[i]), "predicted_ids": " ".join(map(str, on_it.tolist())) or None}
@@ -151,16 +183,15 @@ def write_rows(path: Path, columns: Sequence[Column], rows: Sequence[Row], parqu
         write_parquet(path.with_suffix(".parquet"), columns, rows)
 
 
-def _places(components: Components, ids: NDArray[np.unsignedinteger], found: Found) -> list[dict[str, Any]]:
+def _places(components: Components, objects: Objects, grid: Grid) -> list[dict[str, Any]]:
     """Return the id of each object, and its cells of `PLACE_COLUMNS`."""
-    first, last = _boxes(ids, len(components))
-    border = (first == 0).any(axis=1) | (last == np.array(ids.shape) - 1).any(axis=1)
+    border = (objects.first == 0).any(axis=1) | (objects.last == np.array(grid.shape) - 1).any(axis=1)
     places = []
     for i, voxels in enumerate(components.voxels.tolist()):
-        row = {"id": int(components.numbers[i]), "voxels": voxels, "volume_um3": volume_um3(voxels, found.spacing_nm)}
-        middle = components.centroids_nm[i] / found.spacing_nm
-        for name, voxel in (("centroid", middle), ("first", first[i]), ("last", last[i])):
-            row |= position(name, voxel, found.spacing_nm, found.offset_nm)
+        row = {"id": int(components.numbers[i]), "voxels": voxels, "volume_um3": volume_um3(voxels, grid.spacing_nm)}
+        middle = components.centroids_nm[i] / grid.spacing_nm
+        for name, voxel in (("centroid", middle), ("first", objects.first[i]), ("last", objects.last[i])):
+            row |= position(name, voxel, grid.spacing_nm, grid.offset_nm)
         places.append(row | {"touches_border": bool(border[i])})
     return places
 

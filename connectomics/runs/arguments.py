@@ -11,7 +11,7 @@ from pathlib import Path
 import connectomics
 from connectomics.config import STAGES
 from connectomics.config.overrides import Assignment
-from connectomics.files import user_path
+from connectomics.files import is_url, user_path
 from connectomics.runs.demos import DEMOS, USUAL
 
 MODE_NAMES = ("train", "tune", "test", "predict")
@@ -30,6 +30,7 @@ examples:
   main.py --init my_em.h5 --label my_clefts.h5 --out my.yaml             plan a training for one's own data
   main.py --mode predict --checkpoint RUN/checkpoints/last.ckpt my_em.h5 --out found    find synapses; no label needed
   main.py --mode predict --checkpoint A.ckpt B.ckpt C.ckpt --out found my_em.h5           with three networks together
+  main.py --mode predict --checkpoint RUN/checkpoints/last.ckpt my_em.h5 --out found --shard 0/3    one of 3 processes
 """
 
 SETTING = re.compile(r"[+~]*[A-Za-z_][\w.]*=")
@@ -98,6 +99,7 @@ def _build_parser(prog: str) -> argparse.ArgumentParser:
     parser.add_argument("--preview", type=_count, default=0, metavar="N", help="draw N augmented patches and exit")
     parser.add_argument("--print-config", action="store_true", help="print the folded settings and exit")
     parser.add_argument("--version", action="version", version=connectomics.__version__)
+    _add_shares(parser)
     _add_init(parser)
     parser.add_argument(
         "overrides", nargs="*", metavar="key=value", help="settings, such as system.num_gpus=4; predict: images as well"
@@ -114,6 +116,16 @@ def _add_checkpoint(parser: argparse.ArgumentParser) -> None:
         dest="checkpoints",
         help="train: go on from it; else: what predicts; several: the mean of their probabilities",
     )
+
+
+def _add_shares(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--shard",
+        type=_shard,
+        metavar="I/N",
+        help="test, predict: be process I (0, 1 ...) of N that share volumes",
+    )
+    parser.add_argument("--assemble", action="store_true", help="test, predict: write the results of finished shards")
 
 
 def _add_init(parser: argparse.ArgumentParser) -> None:
@@ -150,8 +162,26 @@ def _require_consistent(parser: argparse.ArgumentParser, args: argparse.Namespac
         parser.error("--out and --restart are about predictions; they go with every mode but train")
     if args.resume and (args.demo is not None or args.mode != "train" or args.checkpoints or args.preview):
         parser.error("--resume auto finds the checkpoint that a training goes on from; it goes with --mode train alone")
+    shares = args.shard is not None or args.assemble
+    if shares and (args.demo is not None or args.mode not in ("test", "predict") or args.fast_dev_run):
+        parser.error("--shard and --assemble go with --mode test and --mode predict")
+    if shares and args.out is None and args.checkpoints and not _lies_in_run(args.checkpoints[0]):
+        parser.error("--shard and --assemble need --out DIR, one for all processes, as the checkpoint lies in no run")
+    if args.shard is not None and args.assemble:
+        parser.error("--assemble writes what the processes of --shard have predicted; give one of them")
     if args.preview and args.mode != "train":
         parser.error("--preview draws training patches; it goes with --mode train")
+
+
+def _lies_in_run(checkpoint: Path) -> bool:
+    return checkpoint.is_dir() or checkpoint.parent.name == "checkpoints"
+
+
+def _shard(text: str) -> tuple[int, int]:
+    number, _, of = text.partition("/")
+    if not (number.isdigit() and of.isdigit() and int(number) < int(of)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not one of so many, such as 0/3, 1/3 and 2/3")
+    return int(number), int(of)
 
 
 def _count(text: str) -> int:
@@ -176,5 +206,9 @@ def settings_for(images: Sequence[str]) -> list[Assignment]:
     ]  # fmt: skip
     if not images:
         return unlabelled
-    named = {"image": [str(user_path(image)) for image in images], "crop": None, "resolution": None}
+    named = {
+        "image": [image if is_url(image) else str(user_path(image)) for image in images],
+        "crop": None,
+        "resolution": None,
+    }
     return unlabelled + [(["data", "test", name], value) for name, value in named.items()]

@@ -15,6 +15,7 @@ from connectomics.config.data import VolumesConfig
 from connectomics.data.learning_sources import LearningSources, open_learning
 from connectomics.errors import ConfigError, UserError, printable
 from connectomics.lookup import pick
+from connectomics.planning.wish import Wish, open_wished
 from connectomics.runs.arguments import overridden, parse_args, settings_for
 from connectomics.runs.demos import DEMOS
 from connectomics.runs.folder import find_checkpoint
@@ -38,7 +39,8 @@ def main(argv: Sequence[str] | None = None, prog: str = "main.py") -> int:
         stage = {"demo": "train", "predict": "test"}.get(mode, mode)
         configs = _load(args, mode)
         trains = mode in ("train", "demo") and not args.print_config and not args.preview
-        if not trains and (rank := later_rank()) is not None:  # one process works, and touches the files
+        alone = not trains and args.shard is None
+        if alone and (rank := later_rank()) is not None:  # one process works, and touches the files
             print(f"{rank}: nothing to do; the first process of this run does the work", file=sys.stderr)
             return 0
         if args.print_config:
@@ -147,6 +149,7 @@ def _predict(mode: str, configs: Mapping[str, Config], args: argparse.Namespace)
     checkpoints = [find_checkpoint(path) for path in args.checkpoints]
     from connectomics.runs.assemble import check_deciding, check_names
     from connectomics.runs.job import build_job
+    from connectomics.runs.shares import Share, assemble, predict_share
     from connectomics.runs.test import test
     from connectomics.runs.trial import try_volumes
     from connectomics.runs.tune import tune
@@ -159,6 +162,10 @@ def _predict(mode: str, configs: Mapping[str, Config], args: argparse.Namespace)
     try:
         if args.fast_dev_run:
             try_volumes(job, args.fast_dev_run)
+        elif args.shard is not None:
+            predict_share(job, Share(*args.shard))
+        elif args.assemble:
+            assemble(job)
         else:
             (tune if mode == "tune" else test)(job)
     except KeyboardInterrupt as stop:
@@ -197,11 +204,13 @@ def _demo(configs: Mapping[str, Config], args: argparse.Namespace) -> int:
 
 
 def _init(args: argparse.Namespace) -> int:
-    from connectomics.runs.make_settings import Wish, make_settings
-
     resolution = None if args.resolution is None else (args.resolution[0], args.resolution[1], args.resolution[2])
     images, labels, masks = tuple(args.init), tuple(args.label), tuple(args.mask)
-    make_settings(Wish(images, labels, masks, resolution, args.out, args.hours))
+    wish = Wish(images, labels, masks, resolution, args.out, args.hours)
+    volumes = open_wished(wish)
+    from connectomics.runs.make_settings import make_settings
+
+    make_settings(wish, volumes)
     return 0
 
 

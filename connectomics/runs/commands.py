@@ -95,6 +95,12 @@ def _evaluate(argv: Sequence[str], prog: str) -> int:
     return evaluate(argv, prog)
 
 
+def _weights(argv: Sequence[str], prog: str) -> int:
+    from connectomics.runs.export_weights import export_weights
+
+    return export_weights(argv, prog)
+
+
 def _view(argv: Sequence[str], prog: str) -> int:
     from connectomics.runs.view import view
 
@@ -115,6 +121,7 @@ COMMANDS: Mapping[str, Command] = {
     "test": Command(_mode("test"), "my.yaml --checkpoint RUN", "predict volumes with labels, and score them"),
     "predict": Command(predict, "RUN IMAGE... --out DIR", "find synapses in volumes without labels"),
     "evaluate": Command(_evaluate, "PREDICTION LABEL", "score the prediction of any tool"),
+    "weights": Command(_weights, "RUN --out DIR", "a network for programs without this package"),
     "view": Command(_view, "RUN", "show results in Neuroglancer"),
     "export": Command(_export, "FILE... --as tiff", "results for Fiji, napari, webKnossos, Neuroglancer"),
     "cremi": Command(cremi.main, "download|prepare|submit", "the challenge's files"),

@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Iterable, Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, final
 
@@ -18,6 +19,11 @@ from connectomics.volumes.write import WRITERS
 
 MADE_FROM = "made_from"
 """Attribute of a mask or of instances, and key of a stamp, that identifies what the file was made from."""
+
+
+def digest(*parts: Any) -> str:
+    """Return a short word for plain values: equal for equal ones."""
+    return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 
 @final

@@ -87,6 +87,15 @@ class RunFolder:
         """What the process that writes the files of several volumes holds."""
         return self.results / f".{self.stage}.lock"
 
+    def grey_values(self, name: str) -> Path:
+        """Which grey values of the image `name` become 0 and 1, in every mode."""
+        return self.results / f".{name}_grey_values.json"
+
+    @property
+    def closed(self) -> Path:
+        """What the results were made from, once several processes have written all of them."""
+        return self.results / f".{self.stage}.closed"
+
     @property
     def writer_lock(self) -> Path:
         """What the process that trains in this run holds."""

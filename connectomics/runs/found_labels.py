@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from connectomics.decoding import Labels
 from connectomics.inference import Sections
+from connectomics.runs.by_slabs import decode_large, goes_by_slabs
 from connectomics.runs.earlier import MADE_FROM
 from connectomics.runs.job import Job, Saving
 from connectomics.runs.prediction import origin_of, read_prediction
@@ -23,8 +24,7 @@ class Decoded:
     """What was found in a volume."""
 
     labels: Labels
-    """Labels (Z, Y, X), 0 for the background; empty when nothing needs them, since a volume may be larger than
-    memory."""
+    """Labels (Z, Y, X), 0 for the background; empty when nothing needs them, or they go by slabs."""
     foreground: npt.NDArray[np.int64]
     """Number of voxels of each section that are not background."""
 
@@ -39,7 +39,8 @@ def decode_volume(job: Job, volume: LabelledSource, predicted: Iterator[Sections
         made_from: What the labels depend on, for their file.
     """
     image, decoder = volume.image, job.decoder
-    labels = np.zeros(image.shape if job.keeps_labels else (0, 0, 0), decoder.dtype)
+    keeps = job.keeps_labels and not goes_by_slabs(job, volume)
+    labels = np.zeros(image.shape if keeps else (0, 0, 0), decoder.dtype)
     foreground = np.zeros(image.shape[0], np.int64)
     with ExitStack() as stack:
         writer = None if job.saving is None else stack.enter_context(_writer(job, volume, job.saving, made_from))
@@ -47,7 +48,7 @@ def decode_volume(job: Job, volume: LabelledSource, predicted: Iterator[Sections
             foreground[part.box.slices[0]] += np.count_nonzero(part.voxels[0], axis=(1, 2))
             if writer is not None:
                 writer.write(part.z, part.voxels, part.corner)
-            if job.keeps_labels:
+            if keeps:
                 labels[part.box.slices] = part.voxels[0]
     return Decoded(labels, foreground)
 
@@ -63,6 +64,9 @@ def _decoded_parts(job: Job, volume: LabelledSource, predicted: Iterator[Section
     if job.saving is not None:
         for _ in predicted:  # into the file
             pass
+        if goes_by_slabs(job, volume):
+            yield from decode_large(job, volume, job.saving)
+            return
         whole = read_prediction(job, volume.name, job.saving)
     else:
         whole = np.empty((job.plan.channels, *volume.image.shape), np.float32)

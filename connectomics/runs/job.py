@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from hashlib import sha256
+from dataclasses import dataclass, field, replace
 from math import prod
 from pathlib import Path
 from typing import Any, cast
@@ -28,6 +26,7 @@ from connectomics.metrics import METRICS, Metric
 from connectomics.metrics.matching import MatchRule
 from connectomics.models import shaping_settings
 from connectomics.runs.folder import RunFolder, run_of
+from connectomics.runs.grey_range import measure_once
 from connectomics.runs.network import Member, TrainedNetwork, load_network, weights_in_words
 from connectomics.runs.outputs import Outputs
 from connectomics.runs.resolution import require_learnt
@@ -106,6 +105,8 @@ class Job:
     stamp: Mapping[str, Any]
     """What the scores depend on, for people to read."""
     _transform: ImageTransformConfig
+    is_trial: bool = False
+    """Whether nothing is written, since only some windows are tried."""
     _measured: dict[str, IntensityRange] = field(default_factory=dict)
 
     def intensity(self, volume: LabelledSource) -> IntensityRange:
@@ -115,7 +116,10 @@ class Job:
             VolumeError: If the image cannot be read, or holds what is no finite number.
         """
         if volume.name not in self._measured:
-            self._measured[volume.name] = measure_image(volume, self._transform)
+            if self.saving is None or self.is_trial:
+                self._measured[volume.name] = measure_image(volume, self._transform)
+            else:
+                self._measured[volume.name] = measure_once(self.run.grey_values(volume.name), volume, self._transform)
         return self._measured[volume.name]
 
     def decoding_of(self, volume: LabelledSource) -> DecodingConfig:
@@ -197,9 +201,10 @@ def build_job(
     run = _run_folder(mode, config, checkpoints[0], out, fast_dev_run)
     stamp = _stamp(config, members)
     job = _assemble(mode, config, network, run, stamp, volumes, section, restart)
-    if not fast_dev_run:
-        job.run.require_writable()
-        job.require_disk()
+    if fast_dev_run:
+        return replace(job, is_trial=True)
+    job.run.require_writable()
+    job.require_disk()
     return job
 
 
@@ -248,11 +253,6 @@ def match_rule(config: Config) -> MatchRule:
     evaluation = config.evaluation
     connectivity = cast(Connectivity, evaluation.connectivity)  # the rules of the settings allow no other
     return MatchRule(evaluation.min_iou, evaluation.strict_iou, evaluation.max_distance_nm, connectivity)
-
-
-def digest(*parts: Any) -> str:
-    """Return a short word for plain values: equal for equal ones."""
-    return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def _run_folder(mode: str, config: Config, checkpoint: Path, out: Path | None, fast_dev_run: int) -> RunFolder:

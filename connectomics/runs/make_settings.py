@@ -7,7 +7,7 @@ import resource
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -15,43 +15,25 @@ import pytorch_lightning as pl
 import torch
 
 from connectomics.config import Config, load_config
-from connectomics.config.data import VolumesConfig
 from connectomics.data.learning_sources import open_learning
-from connectomics.errors import UserError
 from connectomics.files import write_text
-from connectomics.geometry import Spacing
 from connectomics.planning.facts import CleftFacts, ImageFacts, look_at_clefts, look_at_image
 from connectomics.planning.machine import GIB, Machine, host_memory_gib
 from connectomics.planning.oddities import find_oddities
-from connectomics.planning.settings_file import Named, write_settings
-from connectomics.planning.training_plan import Course, Plan, make_plan, plan_course
+from connectomics.planning.settings_file import write_settings
+from connectomics.planning.training_plan import Course, Plan, make_plan, plan_course, spend
+from connectomics.planning.wish import Wish, WishedVolumes
 from connectomics.runs.training_job import build_data, build_learning
 from connectomics.screen.console import quiet_libraries, say
 from connectomics.screen.durations import describe_seconds
 from connectomics.training.devices import begin_on
 from connectomics.training.module import SegmentationModule
-from connectomics.volumes.labelled import LabelledSource, absolute_location, open_labelled
-from connectomics.volumes.read import name_of
 
 TRIED_STEPS = 3
 """Training steps that are timed, after one that is not."""
 
 CPU_HOURS, GPU_HOURS = 1.0, 24.0
 """How long a training is planned to take, where nothing is said."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What `--init` is asked for."""
-
-    images: tuple[str, ...]
-    labels: tuple[str, ...] = ()
-    """Labels of the first images, in the same order."""
-    masks: tuple[str, ...] = ()
-    resolution: Spacing | None = None
-    """Voxel size along (z, y, x), in nm, of files that state none."""
-    out: Path | None = None
-    hours: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +54,12 @@ class Trial:
         )
 
 
-def make_settings(wish: Wish) -> Path:
+def make_settings(wish: Wish, volumes: WishedVolumes) -> Path:
     """Look at volumes, plan a training, try it, and write its settings.
+
+    Args:
+        wish: What is asked for.
+        volumes: Its volumes, opened.
 
     Returns:
         The file.
@@ -82,35 +68,31 @@ def make_settings(wish: Wish) -> Path:
         UserError: If a volume cannot be used, the file is there already, or cannot be written.
     """
     quiet_libraries()
-    out = wish.out or Path(f"{_title(wish)}.yaml")
-    if out.exists():
-        raise UserError(f"{out} is there already, and is not replaced; name another file with --out")
-    labelled, others = _open(wish)
-    images = [look_at_image(volume.image) for volume in (*labelled, *others)]
+    labelled = volumes.labelled
+    images = [look_at_image(volume.image) for volume in (*labelled, *volumes.others)]
     clefts = [look_at_clefts(volume) for volume in labelled]
     _tell_what_is_there(images, clefts)
     for line in find_oddities(images, clefts):
         say(f"odd: {line}")
     machine = find_machine()
-    plan, files = make_plan(images, clefts, machine), _name_files(wish)
+    plan, files = make_plan(images, clefts, machine), wish.files
     hours = wish.hours or (GPU_HOURS if machine.has_gpu else CPU_HOURS)
 
-    def text(course: Course, measured: str) -> str:
-        return write_settings(_title(wish), plan, course, files, images, machine, measured)
+    def text(plan: Plan, course: Course, measured: str) -> str:
+        return write_settings(wish.title, plan, course, files, images, machine, measured)
 
-    trial, course, measured = (
-        None,
-        plan_course(1.0, hours),
-        "The time of a step was not measured: nothing is annotated yet.",
-    )
+    trial, course = None, plan_course(1.0, hours)
+    measured = "The time of a step was not measured: nothing is annotated yet."
     if labelled:
         say(f"trying {TRIED_STEPS} training steps on {machine} ...")
-        trial = _try(text(course, ""))
-        course, measured = plan_course(trial.seconds, hours), str(trial)
+        trial = _try(text(plan, course, ""))
+        plan, seconds = spend(plan, trial.seconds, hours)
+        trial = replace(trial, seconds=seconds)
+        course, measured = plan_course(seconds, hours), str(trial)
         say(measured)
-    write_text(out, text(course, measured))
-    _tell_plan(out, plan, course, trial)
-    return out
+    write_text(wish.target, text(plan, course, measured))
+    _tell_plan(wish.target, plan, course, trial)
+    return wish.target
 
 
 def find_machine() -> Machine:
@@ -119,32 +101,6 @@ def find_machine() -> Machine:
     cards = [torch.cuda.get_device_properties(i) for i in range(count)]
     gpus = tuple((card.name, card.total_memory / GIB) for card in cards)
     return Machine(len(os.sched_getaffinity(0)), host_memory_gib(), gpus)
-
-
-def _open(wish: Wish) -> tuple[list[LabelledSource], list[LabelledSource]]:
-    """Open the volumes: those that are annotated, and the others."""
-    count = len(wish.labels)
-    if count > len(wish.images):
-        raise UserError(f"--label names {count} files, --init {len(wish.images)}: each label belongs to an image")
-    if wish.masks and len(wish.masks) != count:
-        raise UserError(f"--mask names {len(wish.masks)} files, --label {count}: name one for each, or none")
-    with_label = VolumesConfig(
-        image=list(wish.images[:count]), label=list(wish.labels), mask=list(wish.masks), resolution=wish.resolution
-    )
-    without = VolumesConfig(image=list(wish.images[count:]), resolution=wish.resolution)
-    labelled = open_labelled(with_label, "--init", 1, need_label=True) if count else []
-    others = open_labelled(without, "--init", 1, need_label=False) if without.image else []
-    return labelled, others
-
-
-def _title(wish: Wish) -> str:
-    return name_of(wish.images[0]).removeprefix("im_")
-
-
-def _name_files(wish: Wish) -> Named:
-    paths = wish.images, wish.labels, wish.masks
-    images, labels, masks = (tuple(absolute_location(path) for path in kind) for kind in paths)
-    return Named(images, labels, masks, wish.resolution)
 
 
 def _try(text: str) -> Trial:

@@ -21,6 +21,8 @@ class Outputs:
     """The ids of the objects."""
     report: bool
     """The page."""
+    by_slabs: bool | None
+    """Whether objects and scores come from slabs of a volume; None where its labels do not fit into the memory."""
 
     @classmethod
     def of(cls, evaluation: EvaluationConfig, saved: bool) -> Self:
@@ -33,8 +35,9 @@ class Outputs:
         if synapses and evaluation.parquet:
             require_pyarrow()
         return cls(
-            synapses, synapses and evaluation.parquet, evaluation.instances and saved, evaluation.report and saved
-        )
+            synapses, synapses and evaluation.parquet, evaluation.instances and saved, evaluation.report and saved,
+            evaluation.by_slabs,
+        )  # fmt: skip
 
     @property
     def need_objects(self) -> bool:

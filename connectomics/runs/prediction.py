@@ -14,9 +14,10 @@ import numpy.typing as npt
 import torch
 
 from connectomics.errors import VolumeError
-from connectomics.files import user_path
+from connectomics.files import is_url, user_path
 from connectomics.geometry import Box
-from connectomics.inference import Sections, fingerprint, predict_into, predict_volume
+from connectomics.inference import Sections, choose_block, fingerprint, predict_into, predict_volume
+from connectomics.planning.machine import host_memory_gib
 from connectomics.runs.job import Job, Saving
 from connectomics.runs.network import TrainedNetwork
 from connectomics.screen.console import say
@@ -54,15 +55,9 @@ def predict_sections(job: Job, volume: LabelledSource) -> Generator[Sections]:
     if job.saving is None:
         yield from _predict_only(job, volume)
         return
-    plan, saved = job.plan, job.saving.type
-    stated = origin_of(volume) | {"scale": saved.scale, "content": "probability times scale", "preset": job.preset}
-    stated |= _channel_names(job)
-    mark, before = mark_of(job, volume), state_of_files(volume.seen)
-    path = job.run.prediction(volume.name, job.saving.suffix)
+    plan, saved, before = job.plan, job.saving.type, state_of_files(volume.seen)
     with (
-        StagedVolume(
-            path, plan.channels, volume.image.shape, saved.dtype, stated, mark, plan.block, job.made_with, job.restart
-        ) as stage,
+        stage_of(job, volume, job.saving, None) as stage,
         PredictionProgress(volume.name, sum(box.size for box in stage.remaining)) as progress,
     ):
         _tell_what_is_there(volume.name, stage)
@@ -75,6 +70,21 @@ def predict_sections(job: Job, volume: LabelledSource) -> Generator[Sections]:
                 f"{volume.image.info.location} was changed while it was predicted; what was made of it is dropped. "
                 "Give the command again when nothing writes to the file any more"
             )
+
+
+def stage_of(job: Job, volume: LabelledSource, saving: Saving, depth: int | None) -> StagedVolume:
+    """Return the file of a prediction in the making, in blocks of `depth` sections; None cuts no depth."""
+    plan, saved = job.plan, saving.type
+    stated = origin_of(volume) | {"scale": saved.scale, "content": "probability times scale", "preset": job.preset}
+    return StagedVolume(
+        job.run.prediction(volume.name, saving.suffix), plan.channels, volume.image.shape, saved.dtype,
+        stated | _channel_names(job), mark_of(job, volume), block_of(job, volume), job.made_with, job.restart, depth,
+    )  # fmt: skip
+
+
+def block_of(job: Job, volume: LabelledSource) -> tuple[int, int] | None:
+    """Return the blocks, along (y, x), in which a plane is predicted: what is set, or what fits into the memory."""
+    return choose_block(job.plan, volume.image, job.network.lanes, host_memory_gib() * 2**30)
 
 
 def read_prediction(job: Job, name: str, saving: Saving) -> npt.NDArray[np.float32]:
@@ -105,8 +115,13 @@ def origin_of(volume: LabelledSource) -> dict[str, Any]:
     """Return attributes of what is made of a volume: its grid, and where image and label lie, for who looks later."""
     info = volume.image.info
     grid: dict[str, Any] = {"resolution": np.array(info.spacing_nm), "offset": np.array(info.offset_nm)}
-    grid |= {"image": os.path.abspath(user_path(info.location))}
-    return grid if volume.label is None else grid | {"label": os.path.abspath(user_path(volume.label.info.location))}
+    grid |= {"image": _found_anywhere(info.location)}
+    return grid if volume.label is None else grid | {"label": _found_anywhere(volume.label.info.location)}
+
+
+def _found_anywhere(location: str) -> str:
+    """Return a location so that it holds wherever a program is started."""
+    return location if is_url(location) else os.path.abspath(user_path(location))
 
 
 def peak_memory(network: TrainedNetwork) -> str:
@@ -122,7 +137,7 @@ def _predict_only(job: Job, volume: LabelledSource) -> Iterator[Sections]:
     """Yield the sections of a volume, and write nothing."""
     with PredictionProgress(volume.image.info.location, prod(volume.image.shape)) as progress:
         plan, (z, y, x) = job.plan, volume.box.start
-        regions = [block.moved(volume.box.start) for block in cut_plane(volume.image.shape, plan.block)]
+        regions = [block.moved(volume.box.start) for block in cut_plane(volume.image.shape, block_of(job, volume))]
         lanes, intensity = job.network.lanes, job.intensity(volume)
         for found in predict_volume(volume.seen, intensity, plan, lanes, progress.update, say, regions):
             yield Sections(found.z - z, found.voxels, (found.corner[0] - y, found.corner[1] - x))
@@ -135,11 +150,17 @@ def _channel_names(job: Job) -> dict[str, str]:
 
 
 def _tell_what_is_there(name: str, stage: StagedVolume) -> None:
+    planes = {block.start[1:]: block.shape[1:] for block in stage.blocks}
+    if len(planes) > 1 and stage.remaining:
+        high, wide = planes[0, 0]
+        say(f"{name}: each plane is predicted in {len(planes)} blocks of up to {high} x {wide} pixels")
     if stage.is_finished:
         say(f"{name}: its prediction is there already, made with the same weights, settings and image")
     elif stage.dropped:
         say(f"{name}: an unfinished prediction was dropped, made with other {', '.join(stage.dropped)}")
     elif stage.remaining and stage.remaining[0].start[0] > 0:
         say(f"{name}: going on at section {stage.remaining[0].start[0]}")
+    elif not stage.remaining:
+        say(f"{name}: all of its prediction is there, in blocks, and becomes a file")
     if stage.differs:
         say(f"{name}: it was begun with other {', '.join(stage.differs)}, which changes it by rounding at most")

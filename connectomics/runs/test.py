@@ -16,10 +16,11 @@ from connectomics.metrics import mean_over_volumes
 from connectomics.metrics.judged import Judged
 from connectomics.reports.page import PageDraft
 from connectomics.reports.scores import print_scores
-from connectomics.runs.earlier import MADE_FROM, Keeper, stamp_of
+from connectomics.runs.by_slabs import goes_by_slabs, require_memory, test_slabs
+from connectomics.runs.earlier import MADE_FROM, Keeper, digest, stamp_of
 from connectomics.runs.folder import RunFolder
 from connectomics.runs.found_labels import Decoded, decode_volume
-from connectomics.runs.job import Job, Saving, digest
+from connectomics.runs.job import Job, Saving
 from connectomics.runs.prediction import mark_of, peak_memory, predict_sections
 from connectomics.runs.remarks import tell_what_to_know
 from connectomics.runs.report import (
@@ -36,6 +37,9 @@ from connectomics.screen.durations import describe_seconds
 from connectomics.volumes.labelled import LabelledSource
 from connectomics.volumes.state import state_of_files
 
+PATIENCE_S = 1.0
+"""How long to wait for a process that only looks whether somebody is at a volume."""
+
 
 def test(job: Job) -> RunFolder:
     """Predict the volumes of a job, and score them where labels are.
@@ -46,13 +50,16 @@ def test(job: Job) -> RunFolder:
     Raises:
         UserError: If a file cannot be read or written, or another process works on one of the volumes.
     """
+    require_memory(job)
     tell_what_to_know(job)
+    by_slabs = any(goes_by_slabs(job, volume) for volume in job.volumes)
     with ExitStack() as stack:
         for volume in job.volumes:
-            stack.enter_context(hold(job.run.lock(volume.name), f"{job.run.results}: {job.mode} of {volume.name}"))
+            what = f"{job.run.results}: {job.mode} of {volume.name}"
+            stack.enter_context(hold(job.run.lock(volume.name), what, patience_s=PATIENCE_S))
         say(f"predicting {len(job.volumes)} volume(s) {job.weights}")
         keeper = Keeper(job.run)
-        draft = stack.enter_context(begin_page(job)) if job.outputs.report else None
+        draft = stack.enter_context(begin_page(job)) if job.outputs.report and not by_slabs else None
         found = {volume.name: _test_volume(job, volume, keeper, draft) for volume in job.volumes}
         if job.scores or draft is not None:
             with hold(job.run.joint_lock, str(job.run.metrics)):
@@ -77,18 +84,12 @@ class Tested:
 
 def _test_volume(job: Job, volume: LabelledSource, keeper: Keeper, draft: PageDraft | None) -> Tested:
     """Predict, decode, score and show one volume; the others still get their scores where its label cannot be used."""
-    mark = mark_of(job, volume)
-    decoding = job.decoding_of(volume)
-    mask_from = digest(mark, decoding.name, decoding.threshold, decoding.min_size, decoding.dilation)
-    truth = [state_of_files(source) for source in (volume.label, volume.mask) if source is not None]
-    scores_from = digest(mask_from, truth, list(job.metrics), repr(job.rule))
+    mark, (mask_from, scores_from) = mark_of(job, volume), marks_of(job, volume)
     if job.saving is not None:
         keeper.make_way(volume.name, mark, mask_from, scores_from)
     decoded = _find(job, volume, mask_from)
-    if not job.keeps_labels:
-        if job.saving is not None:
-            write_plain_picture(job, volume, decoded.foreground, job.saving)
-        return Tested({}, scores_from, "")
+    if not job.keeps_labels or goes_by_slabs(job, volume):
+        return _test_from_files(job, volume, decoded, scores_from)
     judged, failure = _judge(job, volume, decoded)
     scores = score_or_say(job, None if failure else judged.pair, failure) if job.scores else {}
     if job.saving is not None:
@@ -98,6 +99,27 @@ def _test_volume(job: Job, volume: LabelledSource, keeper: Keeper, draft: PageDr
         if draft is not None:
             add_to_page(draft, job, volume, judged, job.saving)
     return Tested(scores, scores_from, failure)
+
+
+def _test_from_files(job: Job, volume: LabelledSource, decoded: Decoded, scores_from: str) -> Tested:
+    """Show a volume whose labels are in files alone, and score it by slabs if that is wanted."""
+    scores: Mapping[str, Any] = {}
+    failure = ""
+    if job.saving is not None:
+        write_plain_picture(job, volume, decoded.foreground, job.saving)
+        if job.keeps_labels:
+            scores, failure = test_slabs(job, volume, job.saving, scores_from)
+        if job.scores:
+            _write_scores(job, volume, scores, scores_from)
+    return Tested(scores, scores_from, failure)
+
+
+def marks_of(job: Job, volume: LabelledSource) -> tuple[str, str]:
+    """Return short digests of what the mask and the scores of a volume depend on."""
+    decoding = job.decoding_of(volume)
+    mask = digest(mark_of(job, volume), decoding.name, decoding.threshold, decoding.min_size, decoding.dilation)
+    truth = [state_of_files(source) for source in (volume.label, volume.mask) if source is not None]
+    return mask, digest(mask, truth, list(job.metrics), repr(job.rule))
 
 
 def _judge(job: Job, volume: LabelledSource, decoded: Decoded) -> tuple[Judged, str]:

@@ -15,9 +15,9 @@ from connectomics.files import hold, write_text, write_whole
 from connectomics.metrics import METRICS
 from connectomics.reports.tried_sections import TriedSection
 from connectomics.reports.tuning import write_tuning
-from connectomics.runs.earlier import MADE_FROM, Keeper, stamp_of
+from connectomics.runs.earlier import MADE_FROM, Keeper, digest, stamp_of
 from connectomics.runs.folder import RunFolder
-from connectomics.runs.job import Job, digest
+from connectomics.runs.job import Job
 from connectomics.runs.prediction import mark_of
 from connectomics.runs.remarks import tell_what_to_know
 from connectomics.runs.tried_settings import Row, sweep_volume

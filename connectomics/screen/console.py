@@ -46,6 +46,7 @@ def quiet_libraries() -> None:
         ".*is smaller than the logging interval.*",
         ".*Checkpoint directory .* exists and is not empty.*",  # a resumed run writes where it was
         ".*GPU available but not used.*",
+        ".*The `srun` command is available.*",  # on a cluster, too, one may train without it
         ".*recommended to use .*sync_dist=True.*",  # numbers are those of all processes before they are logged
         ".*exists and is not empty.*",
         ".*module\\(s\\) in eval mode at the start of training.*",  # frozen parts are

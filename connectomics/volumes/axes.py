@@ -41,6 +41,13 @@ class Axes:
         z, y, x = (1 if place is None else self.stored[place] for place in self.places[1:])
         return z, y, x
 
+    def extent(self, stored: Sequence[int] | None) -> ZYX | None:
+        """Return an extent along (z, y, x) from one along the axes of the array; None where there is none."""
+        if stored is None:
+            return None
+        z, y, x = (1 if place is None else int(stored[place]) for place in self.places[1:])
+        return z, y, x
+
     def index(self, box: Box) -> tuple[slice | int, ...]:
         """Return which part of the array `box` is, with every channel."""
         index: list[slice | int] = [0] * len(self.stored)

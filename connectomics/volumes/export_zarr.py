@@ -10,10 +10,9 @@ import zarr
 
 from connectomics.geometry import ZYX, Box
 from connectomics.volumes.exported import ExportedVolume
-from connectomics.volumes.pyramid import CHUNK, level_shapes, level_shift, write_levels
-from connectomics.volumes.write import WHOLE
-
-VERSION = "0.5"
+from connectomics.volumes.ome_levels import describe_levels
+from connectomics.volumes.pyramid import CHUNK, level_shapes, write_levels
+from connectomics.volumes.store import WHOLE
 
 
 def write_ome_zarr(path: Path, volume: ExportedVolume) -> None:
@@ -22,7 +21,8 @@ def write_ome_zarr(path: Path, volume: ExportedVolume) -> None:
     shapes = level_shapes(volume.source.shape)
     group = zarr.open_group(str(path), mode="w", zarr_format=3)
     name = path.name.partition(".ome")[0].lstrip(".")
-    group.attrs["ome"] = {"version": VERSION, "multiscales": [_multiscale(volume, axes, len(shapes), name)]}
+    offset = volume.source.info.offset_nm
+    group.attrs["ome"] = describe_levels(name, axes, len(shapes), volume.spacing_nm, offset, volume.is_label)
     before = () if len(axes) == 3 else (volume.source.info.channels,)
     arrays = [
         group.create_array(
@@ -40,24 +40,6 @@ def write_ome_zarr(path: Path, volume: ExportedVolume) -> None:
         arrays[level][(..., *place)] = voxels[0] if len(axes) == 3 else voxels
 
     write_levels(volume, put)
-
-
-def _multiscale(volume: ExportedVolume, axes: list[str], levels: int, name: str) -> dict[str, Any]:
-    """Return the entry of `multiscales`: which arrays there are, and where their voxels lie."""
-    of_channels = [1.0] * (len(axes) - 3)
-    z, y, x = volume.spacing_nm
-    datasets = []
-    for level in range(levels):
-        shift = level_shift(level, volume.spacing_nm, volume.is_label)
-        offset = [a + b for a, b in zip(volume.source.info.offset_nm, shift, strict=True)]
-        steps = [
-            {"type": "scale", "scale": [*of_channels, z, y * 2**level, x * 2**level]},
-            {"type": "translation", "translation": [*(0.0 for _ in of_channels), *offset]},
-        ]
-        datasets.append({"path": str(level), "coordinateTransformations": steps})
-    stated = [{"name": axis, "type": "channel"} if axis == "c" else
-              {"name": axis, "type": "space", "unit": "nanometer"} for axis in axes]  # fmt: skip
-    return {"name": name, "axes": stated, "datasets": datasets, "type": "nearest" if volume.is_label else "mean"}
 
 
 def _attributes(volume: ExportedVolume) -> dict[str, Any]:

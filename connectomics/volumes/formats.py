@@ -9,7 +9,6 @@ from pathlib import Path
 from connectomics.errors import VolumeError
 
 FOREIGN: Mapping[str, tuple[str, str]] = {
-    ".n5": ("an N5 container", "copy its dataset into a Zarr or HDF5 file (z5py, or zarr < 3: zarr.copy)"),
     ".gz": ("compressed", "unpack it; of what is compressed as a whole, only NIfTI (.nii.gz) is read"),
     ".zip": ("an archive", "unpack it"),
     ".wkw": ("a file of webKnossos", "download the layer as OME-TIFF or OME-Zarr, or convert it (webknossos, on PyPI)"),
@@ -25,11 +24,6 @@ FOREIGN: Mapping[str, tuple[str, str]] = {
 """Suffix of a file to what the file is and how it becomes a volume."""
 
 FOREIGN_ALIASES: Mapping[str, str] = {".dm4": ".dm3"}
-
-PRECOMPUTED = (
-    "a Neuroglancer precomputed volume",
-    "read it with cloudvolume or tensorstore, whose axes are (x, y, z), and write it with h5py as (z, y, x)",
-)
 
 
 def refuse_other_formats(path: Path) -> None:
@@ -49,11 +43,17 @@ def _kind(path: Path) -> tuple[str, str] | None:
     suffix = FOREIGN_ALIASES.get(suffix_of(path), suffix_of(path))
     if not path.is_dir():
         return FOREIGN.get(suffix)
-    if suffix == ".n5" or _says(path / "attributes.json", "n5", "dimensions"):
-        return FOREIGN[".n5"]
-    if _says(path / "info", "scales"):
-        return PRECOMPUTED
     return None
+
+
+def is_n5(path: Path) -> bool:
+    """Return whether a folder is an N5 container."""
+    return _says(path / "attributes.json", "n5", "dimensions")
+
+
+def is_precomputed(path: Path) -> bool:
+    """Return whether a folder is one of Neuroglancer's precomputed volumes."""
+    return _says(path / "info", "scales")
 
 
 def suffix_of(path: Path) -> str:

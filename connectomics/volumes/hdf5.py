@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, final
 
@@ -54,7 +55,8 @@ class HDF5Source(VolumeSource):
         notes = [guess, *check_storage(node, self._path, path, files)]
         layout: Layout = "cremi" if is_cremi else "main"
         others = sorted(files - {path})
-        self.info = describe(location, self._axes, node.dtype, stated, attributes, layout, notes, others)
+        known = describe(location, self._axes, node.dtype, stated, attributes, layout, notes, others)
+        self.info = replace(known, chunk=self._axes.extent(node.chunks))
 
     def _file(self) -> h5py.File:
         if self._opened is None or self._opened[0] != os.getpid():

@@ -12,10 +12,12 @@ import numpy.typing as npt
 
 from connectomics.errors import VolumeError
 from connectomics.geometry import Box
+from connectomics.volumes.sections import cut_plane
 from connectomics.volumes.source import VolumeSource
 
 BINS = 65_536
 SLAB_BYTES = 64 * 2**20
+AT_ONCE = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,20 +81,24 @@ def measure_intensity(
     return IntensityRange(float(low), float(high))
 
 
-def _slabs(source: VolumeSource) -> Iterator[tuple[int, npt.NDArray]]:
-    """Yield the volume in slabs of whole sections, each about `SLAB_BYTES`, with the number of its first section."""
-    _, y, x = source.shape
-    depth = max(1, SLAB_BYTES // (source.info.channels * y * x * source.info.dtype.itemsize))
-    for box in Box.whole(source.shape).slabs(depth):
-        yield box.start[0], source.read(box)
+def _parts(source: VolumeSource) -> Iterator[tuple[Box, npt.NDArray]]:
+    """Yield the volume in boxes of whole chunks, each about `SLAB_BYTES`: every chunk is unpacked once."""
+    info, (_, y, x) = source.info, source.shape
+    deep, high, _ = info.chunk or (1, y, x)
+    layer = info.channels * deep * x * info.dtype.itemsize  # one row of pixels in as many sections as a chunk has
+    depth = deep * max(1, SLAB_BYTES // (layer * y))
+    rows = y if layer * y <= SLAB_BYTES else high * max(1, SLAB_BYTES // (layer * high))
+    for plane in cut_plane(source.shape, (rows, x)):
+        for box in plane.slabs(depth):
+            yield box, source.read(box)
 
 
 def _extremes(source: VolumeSource, mask: VolumeSource | None) -> tuple[float, float]:
     lows, highs = [], []
-    for start, slab in _slabs(source):
+    for box, slab in _parts(source):
         low, high = slab.min(), slab.max()
         if not (np.isfinite(low) and np.isfinite(high)):
-            _require_masked(source, mask, start, slab)
+            _require_masked(source, mask, box, slab)
             numbers = slab[np.isfinite(slab)]
             if not numbers.size:
                 continue
@@ -104,16 +110,16 @@ def _extremes(source: VolumeSource, mask: VolumeSource | None) -> tuple[float, f
     return min(lows), max(highs)
 
 
-def _require_masked(source: VolumeSource, mask: VolumeSource | None, start: int, slab: npt.NDArray) -> None:
-    """Refuse a slab with numbers that are not finite, (C, n, Y, X) from section `start` on, where the mask is not 0."""
+def _require_masked(source: VolumeSource, mask: VolumeSource | None, box: Box, slab: npt.NDArray) -> None:
+    """Refuse numbers of a box, (C, Z, Y, X), that are not finite where the mask is not 0."""
     wrong = ~np.isfinite(slab)
     if mask is not None:
-        box = Box.sections(start, start + slab.shape[1], source.shape)
         wrong &= mask.read(box) != 0
     if wrong.any():
-        channel, z, y, x = (int(i) for i in np.argwhere(wrong)[0])
+        first = tuple(int(i) for i in np.argwhere(wrong)[0])
+        z, y, x = (a + i for a, i in zip(box.start, first[1:], strict=True))
         raise VolumeError(
-            f"{source.info.location} holds {slab[channel, z, y, x]} at voxel (z, y, x) = {start + z, y, x}; "
+            f"{source.info.location} holds {slab[first]} at voxel (z, y, x) = {z, y, x}; "
             "every grey value must be a finite number, but where a mask is 0"
         )
 
@@ -123,8 +129,9 @@ def _histogram(source: VolumeSource, minimum: float, maximum: float) -> tuple[np
     counts = np.zeros(BINS, np.int64)
     whole = source.info.dtype.kind in "iub" and maximum - minimum < BINS
     step = 1.0 if whole else (maximum - minimum) / (BINS - 1)
-    for _, slab in _slabs(source):
+    for _, slab in _parts(source):
         values = slab.reshape(-1) if slab.dtype.kind != "f" else slab[np.isfinite(slab)]
-        bins = ((values.astype(np.float64) - minimum) / step).round().astype(np.int64)
-        counts += np.bincount(bins, minlength=BINS)
+        for first in range(0, len(values), AT_ONCE):  # each voxel takes some 24 bytes on the way to its bin
+            some = values[first : first + AT_ONCE].astype(np.float64)
+            counts += np.bincount(((some - minimum) / step).round().astype(np.int64), minlength=BINS)
     return counts, minimum + step * np.arange(BINS)

@@ -10,6 +10,7 @@ import numpy as np
 from connectomics.config.data import ImageTransformConfig, VolumesConfig
 from connectomics.config.slices import parse_slice
 from connectomics.errors import VolumeError, printable
+from connectomics.files import is_url
 from connectomics.geometry import ZYX, Box
 from connectomics.volumes.finite import FiniteSource
 from connectomics.volumes.intensity import IntensityRange, measure_intensity
@@ -47,6 +48,8 @@ class LabelledSource:
 def absolute_location(location: str) -> str:
     """Return the location of a volume so that it holds wherever the program is started."""
     optional = OPTIONAL if location.startswith(OPTIONAL) else ""
+    if is_url(location.removeprefix(OPTIONAL)):
+        return location
     path, dataset = split_location(location.removeprefix(OPTIONAL))
     return f"{optional}{path.absolute()}" + ("" if dataset is None else f":{dataset}")
 
@@ -145,7 +148,9 @@ def _open(config: VolumesConfig, key: str, role: Role, i: int) -> VolumeSource:
     except VolumeError as error:
         path, _ = split_location(location)
         hint = "" if is_there(location) else how_to_get(path)
-        raise VolumeError(f"{key}.{role}[{i}]: {error}{hint}") from error
+        flags = {"image": key, "label": "--label", "mask": "--mask"}
+        named = flags[role] if key.startswith("--") else f"{key}.{role}[{i}]"
+        raise VolumeError(f"{named}: {error}{hint}") from error
 
 
 def _has_mask(config: VolumesConfig, i: int) -> bool:

@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from connectomics.errors import VolumeError
-from connectomics.files import user_path
+from connectomics.files import is_url, user_path
 from connectomics.geometry import Spacing
 from connectomics.lookup import suggest
 from connectomics.volumes.arrays import NpySource, NpzSource
 from connectomics.volumes.damage import require_regular
-from connectomics.volumes.formats import refuse_other_formats, stem_of, suffix_of
+from connectomics.volumes.formats import is_n5, is_precomputed, refuse_other_formats, stem_of, suffix_of
 from connectomics.volumes.hdf5 import HDF5Source
 from connectomics.volumes.mrc import MRCSource
 from connectomics.volumes.nifti import NiftiSource
@@ -24,6 +24,7 @@ from connectomics.volumes.raster import RASTERS
 from connectomics.volumes.section_files import find_sections, is_pattern, kind_of
 from connectomics.volumes.section_stack import SECTIONS, SectionStack
 from connectomics.volumes.source import Role, VolumeInfo, VolumeSource
+from connectomics.volumes.tensor_store import TensorStoreSource
 from connectomics.volumes.tiff import TIFFSource
 from connectomics.volumes.units import require_plausible
 from connectomics.volumes.zarr_store import ZarrSource
@@ -33,6 +34,8 @@ READERS: Mapping[str, Callable[[Path, str | None, Role], VolumeSource]] = {
     ".hdf5": HDF5Source,
     ".hdf": HDF5Source,
     ".zarr": ZarrSource,
+    ".n5": TensorStoreSource,
+    ".precomputed": TensorStoreSource,
     ".tif": TIFFSource,
     ".tiff": TIFFSource,
     ".npy": NpySource,
@@ -44,10 +47,12 @@ READERS: Mapping[str, Callable[[Path, str | None, Role], VolumeSource]] = {
     ".rec": MRCSource,
     **dict.fromkeys(RASTERS, SectionStack),
 }
-"""Suffix of a file to its reader. A folder is a Zarr store if it says so itself or by its name, otherwise a stack of
-sections; so is a pattern of names."""
+"""Suffix of a file to its reader. A folder is what it says itself, a Zarr store by its name, otherwise a stack of
+sections; so is a pattern of names. What a URL names is read by tensorstore."""
 
-CONTAINERS = tuple(suffix for suffix, reader in READERS.items() if reader in (HDF5Source, ZarrSource, NpzSource))
+CONTAINERS = tuple(
+    suffix for suffix, reader in READERS.items() if reader in (HDF5Source, ZarrSource, NpzSource, TensorStoreSource)
+)
 """Suffixes of formats that hold datasets."""
 
 ZARR_NOTES = ("zarr.json", ".zgroup", ".zarray")
@@ -67,7 +72,8 @@ def open_volume(location: str, role: Role = "image", spacing_nm: Spacing | None 
     """Open a volume for reading by boxes; no voxel is read yet.
 
     Args:
-        location: A file, or `file:/dataset` inside it, or a folder or pattern of sections.
+        location: A file, or `file:/dataset` inside it, or a folder or pattern of sections, or the URL (`s3://`, `gs://`,
+            `https://`) of an OME-Zarr, N5 or precomputed volume.
         role: What the volume is used as; decides which dataset is meant when none is named.
         spacing_nm: Voxel size along (z, y, x) that the settings state; None takes what the file says.
 
@@ -75,17 +81,24 @@ def open_volume(location: str, role: Role = "image", spacing_nm: Spacing | None 
         VolumeError: If it is missing, of unknown format or unreadable, or its voxel size is not the stated one.
     """
     path, dataset = split_location(location)
+    if is_url(location):
+        source: VolumeSource = TensorStoreSource(location.removesuffix(f":{dataset}"), dataset, role)
+    else:
+        source = _open_path(path, dataset, role, location)
+    if spacing_nm is not None:
+        require_plausible(spacing_nm, f"for {location} the settings give")
+    source.info = replace(source.info, spacing_nm=_agreed(source.info, spacing_nm))
+    return source
+
+
+def _open_path(path: Path, dataset: str | None, role: Role, location: str) -> VolumeSource:
     _refuse_path_inside(path, location)
     if not is_pattern(path):
         if not path.exists():
             raise VolumeError(f"{path} does not exist{_near(path)}")
         require_regular(path)
         refuse_other_formats(path)
-    source = _reader_of(path)(path, dataset, role)
-    if spacing_nm is not None:
-        require_plausible(spacing_nm, f"for {path} the settings give")
-    source.info = replace(source.info, spacing_nm=_agreed(source.info, spacing_nm))
-    return source
+    return _reader_of(path)(path, dataset, role)
 
 
 def read_volume(location: str, role: Role = "image", spacing_nm: Spacing | None = None) -> Volume:
@@ -103,14 +116,18 @@ def name_of(location: str) -> str:
 def is_there(location: str) -> bool:
     """Return whether there is anything that a location names; a broken link is there."""
     path, _ = split_location(location)
-    return os.path.lexists(path) or (is_pattern(path) and any(path.parent.glob(path.name)))
+    return is_url(location) or os.path.lexists(path) or (is_pattern(path) and any(path.parent.glob(path.name)))
 
 
 def split_location(location: str) -> tuple[Path, str | None]:
     """Split `file.h5:/volumes/raw` into the file and the dataset; without a colon the dataset is None.
 
-    A `~` in front is the home folder.
+    A `~` in front is the home folder. Of a URL the path is good for names only.
     """
+    if is_url(location):
+        scheme, _, rest = location.partition("://")
+        file, colon, dataset = rest.rpartition(":/")
+        return Path(f"{scheme}://{file if colon else rest}"), f"/{dataset}" if colon else None
     file, colon, dataset = location.rpartition(":")
     if colon and suffix_of(Path(file)) in READERS:
         return user_path(file), dataset
@@ -122,6 +139,8 @@ def _reader_of(path: Path) -> Callable[[Path, str | None, Role], VolumeSource]:
     if is_pattern(path):
         return _open_sections
     if path.is_dir():
+        if READERS.get(suffix) is TensorStoreSource or is_precomputed(path) or is_n5(path):
+            return TensorStoreSource
         is_zarr = READERS.get(suffix) is ZarrSource or any((path / note).exists() for note in ZARR_NOTES)
         return ZarrSource if is_zarr else _open_sections
     if suffix not in READERS:

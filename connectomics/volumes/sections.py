@@ -33,3 +33,8 @@ def cut_plane(shape: ZYX, block: tuple[int, int] | None) -> list[Box]:
     high, wide = block or (y, x)
     corners = [(a, b) for a in range(0, y, high) for b in range(0, x, wide)]
     return [Box((0, a, b), (z, min(y, a + high), min(x, b + wide))) for a, b in corners]
+
+
+def cut_blocks(shape: ZYX, block: tuple[int, int] | None, depth: int | None) -> list[Box]:
+    """Return the blocks of `cut_plane`, one after the other, each in parts of `depth` sections; None cuts no depth."""
+    return [part for whole in cut_plane(shape, block) for part in whole.slabs(depth or shape[0])]

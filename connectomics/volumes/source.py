@@ -40,6 +40,10 @@ class VolumeInfo:
     """Further files that hold voxels, through links or as parts of a virtual dataset."""
     attributes: Mapping[str, Any] = field(default_factory=dict, compare=False)
     """Attributes of the dataset that was opened."""
+    chunk: ZYX | None = field(default=None, compare=False)
+    """Extent of what is stored and unpacked at a time, along (z, y, x), in voxels; None where that is not known."""
+    state: str = field(default="", compare=False)
+    """For what is no file of this machine: a word that changes with its description."""
 
 
 class VolumeSource(ABC):

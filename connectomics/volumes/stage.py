@@ -13,13 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from connectomics.errors import VolumeError
-from connectomics.files import remove_path, why_not_written, write_text, write_whole
+from connectomics.files import hold, remove_path, why_not_written
 from connectomics.geometry import ZYX, Box
 from connectomics.volumes.attributes import read_attributes
 from connectomics.volumes.chunks import CHUNK
-from connectomics.volumes.damage import DAMAGE
+from connectomics.volumes.pieces import Note, Pieces, read_note, write_note
 from connectomics.volumes.read import open_volume
-from connectomics.volumes.sections import Sections, cut_plane
+from connectomics.volumes.sections import Sections, cut_blocks
 from connectomics.volumes.write import VolumeWriter
 
 Fingerprint = Mapping[str, str]
@@ -30,6 +30,9 @@ ATTRIBUTE = "fingerprint"
 
 MADE_WITH = "made_with"
 """Attribute of the finished dataset that holds, as JSON, what changes it by rounding at most."""
+
+FOR_EVER_S = float("inf")
+"""How long a process waits for another one that begins; that takes a moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,7 @@ class StagedVolume:
         block: tuple[int, int] | None = None,
         made_with: Mapping[str, str] | None = None,
         restart: bool = False,
+        depth: int | None = None,
     ) -> None:
         """Prepare to make `path`.
 
@@ -70,13 +74,18 @@ class StagedVolume:
             block: Extent along (y, x) of the blocks in which a plane comes that is too large; None is whole planes.
             made_with: What the content depends on by rounding at most, by name; recorded, and compared when going on.
             restart: Whether to drop pieces with another fingerprint, instead of refusing to go on.
+            depth: Number of sections of a block; None is all. What was begun in other blocks goes on in those.
         """
         self._path, self._folder = path, path.with_name(f".{path.name}.stage")
         self._channels, self._shape, self._dtype = channels, shape, np.dtype(dtype)
         self._attributes = attributes
         self._fingerprint = {**fingerprint, **layout(channels, shape, self._dtype)}
         self._made_with, self._restart = dict(made_with or {}), restart
-        self._blocks = cut_plane(shape, block)
+        self._block, self._depth = block, depth
+        self.pieces = Pieces(self._folder, self._fingerprint, self._dtype)
+        """What is there already."""
+        self.blocks = cut_blocks(shape, block, depth)
+        """The boxes that are made one after the other, or each by a process of its own."""
         self.remaining: list[Box] = []
         """What is still to be written, in this order."""
         self.is_finished = False
@@ -88,25 +97,51 @@ class StagedVolume:
         most."""
 
     def __enter__(self) -> Self:
+        self._begin(together=False)
+        if not self.is_finished:
+            self.remaining = [rest for _, rest in self.progress() if rest.size]
+        return self
+
+    def begin_together(self) -> None:
+        """Begin as one of several processes, each of which claims blocks of `pieces`; what others finished stays.
+
+        Raises:
+            VolumeError: If pieces with another fingerprint are there, or the disk takes nothing.
+            HeldError: If a process still works on pieces that would have to be dropped.
+        """
+        with hold(self._folder.with_suffix(".lock"), str(self._path), FOR_EVER_S):
+            self._begin(together=True)
+
+    def _begin(self, together: bool) -> None:
         finished = read_fingerprint(self._path)
         if finished is not None and finished.depends_on == self._fingerprint:
             self.is_finished, self.differs = True, _differing(finished.made_with, self._made_with)
-            remove_path(self._folder)
-            return self
+            if not together:
+                remove_path(self._folder)
+            return
         try:
-            self._take_over_or_begin()
+            self._take_over_or_begin(together)
         except OSError as error:
             raise VolumeError(f"{self._folder} cannot be written: {why_not_written(error)}") from error
-        done = {block.start[1:]: 0 for block in self._blocks}
-        for piece in self._pieces():
-            done[piece.corner] = piece.box.stop[0]
-        rest = (Box((done[block.start[1:]], *block.start[1:]), block.stop) for block in self._blocks)
-        self.remaining = [box for box in rest if box.size]
-        return self
+
+    def look(self) -> None:
+        """Learn in which blocks the file is made, and whether it is finished, and change nothing."""
+        finished, found = read_fingerprint(self._path), read_note(self._folder)
+        self.is_finished = finished is not None and finished.depends_on == self._fingerprint
+        if found is not None and found.depends_on == self._fingerprint:
+            self.blocks = cut_blocks(self._shape, found.block, found.depth)
 
     def sections(self) -> Iterator[Sections]:
         """Yield the sections that are there already, in the type they are saved in."""
-        return self._layers_of_file() if self.is_finished else self._pieces()
+        if self.is_finished:
+            yield from self._layers_of_file()
+            return
+        for block in self.blocks:
+            yield from self.pieces.of(block)
+
+    def progress(self) -> list[tuple[Box, Box]]:
+        """Return each block, in order, with what of it is still to be written."""
+        return [(block, self.pieces.rest(block)) for block in self.blocks]
 
     def write(self, sections: Sections) -> None:
         """Keep sections; they are the first of what remains.
@@ -117,10 +152,7 @@ class StagedVolume:
         first, given = self.remaining[0], sections.box
         if given.start != first.start or given.stop[1:] != first.stop[1:] or given.stop[0] > first.stop[0]:
             raise ValueError(f"{given} was given to {self._path}, {first} comes next")
-        target = self._piece(sections.corner, sections.z)
-        kept = "; what is finished is kept, and the same command goes on from there"
-        with write_whole(target, VolumeError, kept) as partial, partial.open("wb") as file:
-            np.save(file, np.ascontiguousarray(sections.voxels, self._dtype), allow_pickle=False)
+        self.pieces.write(sections)
         rest = Box((given.stop[0], *first.start[1:]), first.stop)
         self.remaining[:1] = [rest] if rest.size else []
 
@@ -135,29 +167,14 @@ class StagedVolume:
             MADE_WITH: json.dumps(self._made_with, sort_keys=True),
         }
         with VolumeWriter(self._path, self._channels, self._shape, self._dtype, attributes) as writer:
-            for sections in self._pieces():
+            for sections in self.sections():
                 writer.write(sections.z, sections.voxels, sections.corner)
         remove_path(self._folder)
-
-    def _piece(self, corner: tuple[int, int], z: int) -> Path:
-        return self._folder / f"{corner[0]:08d}_{corner[1]:08d}_{z:08d}.npy"
-
-    def _pieces(self) -> Iterator[Sections]:
-        """Yield the pieces of each block without a gap from section 0 on, mapped from the disk."""
-        for block in self._blocks:
-            corner, z = block.start[1:], 0
-            while z < block.stop[0] and self._piece(corner, z).is_file():
-                try:
-                    voxels = np.load(self._piece(corner, z), mmap_mode="r", allow_pickle=False)
-                except DAMAGE:  # torn by a power failure; the rest of the block is computed again
-                    break
-                yield Sections(z, voxels, corner)
-                z += voxels.shape[1]
 
     def _layers_of_file(self) -> Iterator[Sections]:
         """Yield the sections of the finished file."""
         source = open_volume(str(self._path))
-        for block in self._blocks:
+        for block in self.blocks:
             for box in block.slabs(CHUNK[0]):
                 yield Sections(box.start[0], source.read(box), block.start[1:])
 
@@ -165,11 +182,14 @@ class StagedVolume:
         """Remove the pieces: what they were made from is not what it was."""
         remove_path(self._folder)
 
-    def _take_over_or_begin(self) -> None:
-        note = self._folder / "fingerprint.json"
-        found = _read_note(note)
-        if found is not None and found.depends_on == self._fingerprint:
+    def _take_over_or_begin(self, together: bool) -> None:
+        found = read_note(self._folder)
+        same = found is not None and found.depends_on == self._fingerprint
+        if not (together and same):
+            self._require_idle()
+        if found is not None and same:
             self.differs = _differing(found.made_with, self._made_with)
+            self.blocks = cut_blocks(self._shape, found.block, found.depth)
             return
         if found is not None and any(self._folder.glob("*.npy")):
             changed = _differing(found.depends_on, self._fingerprint)
@@ -181,8 +201,13 @@ class StagedVolume:
             self.dropped = changed
         remove_path(self._folder)
         self._folder.mkdir(parents=True)
-        both = {"fingerprint": self._fingerprint, MADE_WITH: self._made_with}
-        write_text(note, json.dumps(both, indent=2, sort_keys=True) + "\n", VolumeError)
+        write_note(self._folder, Note(self._fingerprint, self._made_with, self._block, self._depth))
+
+    def _require_idle(self) -> None:
+        """Refuse to go on alone, or to drop anything, while a block is worked on."""
+        for lock in self.pieces.held():
+            with hold(lock, f"a block of {self._path.name}"):
+                pass
 
 
 def layout(channels: int, shape: ZYX, dtype: npt.DTypeLike) -> dict[str, str]:
@@ -197,17 +222,6 @@ def read_fingerprint(path: Path) -> Made | None:
         return Made(json.loads(attributes[ATTRIBUTE]), json.loads(attributes.get(MADE_WITH, "{}")))
     except (VolumeError, KeyError, ValueError):
         return None
-
-
-def _read_note(note: Path) -> Made | None:
-    """Return what the pieces in a folder were made from; None where there are none."""
-    try:
-        both = json.loads(note.read_text(encoding="utf-8"))
-        return Made(dict(both["fingerprint"]), dict(both[MADE_WITH]))
-    except (OSError, ValueError):
-        return None
-    except (KeyError, TypeError):  # of an older version, whose pieces go on with nothing
-        return Made({"version": "an older one"}, {})
 
 
 def _differing(one: Mapping[str, str], other: Mapping[str, str]) -> tuple[str, ...]:

@@ -19,6 +19,8 @@ def state_of_files(source: VolumeSource) -> str:
     Raises:
         VolumeError: If a file cannot be looked at any more.
     """
+    if source.info.state:  # nothing else can be told of what others store, without reading all of it
+        return f"{source.info.location} {source.info.state}"
     path, dataset = split_location(source.info.location)
     inside = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
     if is_pattern(path):  # whose files are those that were found when it was opened

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
@@ -17,30 +16,16 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 import zarr
-from zarr.codecs import ZstdCodec
 
 from connectomics.errors import VolumeError
 from connectomics.files import why_not_written, write_whole
 from connectomics.geometry import ZYX, Box
 from connectomics.volumes.chunks import CHUNK, LEVEL, chunk_shape, cut_chunks, deflate
+from connectomics.volumes.ome_store import OMEZarrStore
+from connectomics.volumes.store import WHOLE, Store, as_json
 
 THREADS = min(16, os.cpu_count() or 1)
 """Number of threads that compress chunks."""
-
-WHOLE: Mapping[str, Any] = {"compressors": ZstdCodec(checksum=True), "config": {"write_empty_chunks": True}}
-"""How a Zarr array is created: so that a turned bit is noticed when it is read, and a chunk that is not there."""
-
-
-class Store(ABC):
-    """An open file with one dataset, `main`, that takes layers: boxes of whole chunks."""
-
-    @abstractmethod
-    def write_layer(self, start: ZYX, layer: npt.NDArray) -> None:
-        """Write a layer (n, Y, X) or (C, n, Y, X) that begins at voxel `start`, a corner of a chunk."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Finish the file."""
 
 
 @final
@@ -75,7 +60,7 @@ class ZarrStore(Store):
     def __init__(self, path: Path, shape: tuple[int, ...], dtype: np.dtype, attributes: Mapping[str, Any]) -> None:
         group = zarr.open_group(str(path), mode="w", zarr_format=3)
         self._array = group.create_array("main", shape=shape, dtype=dtype, chunks=chunk_shape(shape), **WHOLE)
-        self._array.attrs.update({name: _as_json(value) for name, value in attributes.items()})
+        self._array.attrs.update({name: as_json(value) for name, value in attributes.items()})
 
     def write_layer(self, start: ZYX, layer: npt.NDArray) -> None:
         """Write the chunks of a layer, which Zarr compresses."""
@@ -86,7 +71,11 @@ class ZarrStore(Store):
         """Do nothing; every chunk is a file that is closed already."""
 
 
-WRITERS: Mapping[str, tuple[str, Callable[..., Store]]] = {"h5": (".h5", HDF5Store), "zarr": (".zarr", ZarrStore)}
+WRITERS: Mapping[str, tuple[str, Callable[..., Store]]] = {
+    "h5": (".h5", HDF5Store),
+    "zarr": (".zarr", ZarrStore),
+    "ome-zarr": (".ome.zarr", OMEZarrStore),
+}
 """`inference.save_backend` to the suffix of a file and what creates it."""
 
 
@@ -110,7 +99,7 @@ class VolumeWriter:
             attributes: Stored with the dataset: `resolution` and `offset` in nm, ...
         """
         self._path, self._whole = path, write_whole(path, VolumeError)
-        self._make = next(make for suffix, make in WRITERS.values() if suffix == path.suffix)
+        self._make = max((len(suffix), make) for suffix, make in WRITERS.values() if path.name.endswith(suffix))[1]
         self._shape = shape if channels == 1 else (channels, *shape)
         self._dtype, self._attributes = np.dtype(dtype), attributes
         self._chunk = chunk_shape(self._shape)
@@ -192,7 +181,7 @@ class VolumeWriter:
         assert self._store is not None
         try:
             self._store.close()
-        except RuntimeError as error:  # of HDF5, where the disk takes no more
+        except (OSError, RuntimeError) as error:  # the latter of HDF5, where the disk takes no more
             raise VolumeError(f"{self._path} cannot be written: {why_not_written(error)}") from error
 
 
@@ -202,7 +191,3 @@ def write_volume(path: Path, voxels: npt.NDArray, attributes: Mapping[str, Any])
     channels, z, y, x = whole.shape
     with VolumeWriter(path, channels, (z, y, x), voxels.dtype, attributes) as writer:
         writer.write(0, whole)
-
-
-def _as_json(value: Any) -> Any:
-    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value

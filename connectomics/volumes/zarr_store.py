@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from math import ceil, prod
 from pathlib import Path
 from typing import Any, final
@@ -105,7 +106,8 @@ class ZarrSource(VolumeSource):
             stated = Stated(ome.spacing_nm or stated.spacing_nm, ome.offset_nm or stated.offset_nm, notes)
         layout: Layout = "cremi" if name.endswith("labels/clefts") else "main"
         dtype, told = np.dtype(self._array.dtype), [guess, *_count_chunks(self._array)]
-        self.info = describe(location, self._axes, dtype, stated, attributes, layout, told)
+        known = describe(location, self._axes, dtype, stated, attributes, layout, told)
+        self.info = replace(known, chunk=self._axes.extent(self._array.chunks))
         if min(shape) < 1:
             raise VolumeError(f"{location} has shape {shape}; there is no voxel in it")
 

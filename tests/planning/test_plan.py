@@ -14,7 +14,7 @@ from connectomics.planning.facts import CleftFacts, ImageFacts
 from connectomics.planning.machine import Machine
 from connectomics.planning.oddities import find_oddities
 from connectomics.planning.settings_file import Named, write_settings
-from connectomics.planning.training_plan import make_plan, plan_course
+from connectomics.planning.training_plan import make_plan, plan_course, spend
 from connectomics.runs.assemble import require_divisible
 
 IMAGE = ImageFacts("im.h5:/main", (60, 1200, 1300), (40, 4, 4), "uint8", (20, 120, 220), 0.0, (), 200)
@@ -91,6 +91,14 @@ def test_a_training_takes_the_time_that_there_is(seconds: float) -> None:
     assert course.min_lr < course.lr
     assert 1 / (1 - course.ema_decay) <= max(51, course.max_steps / 10)
     assert course.n_steps_per_epoch <= course.max_steps
+
+
+def test_little_time_is_spent_on_many_small_steps() -> None:
+    plan = replace(make_plan([IMAGE], [CLEFTS], CPU), batch=6)
+    assert spend(plan, 1.0, hours=1.0) == (plan, 1.0)
+    smaller, seconds = spend(plan, 1.0, hours=0.1)
+    assert (smaller.batch, seconds) == (3, 0.5)
+    assert spend(plan, 1.0, hours=0.001)[0].batch == 1
 
 
 def test_swapped_files_end_the_plan_and_odd_ones_are_told() -> None:

@@ -216,7 +216,7 @@ def test_a_prediction_that_is_there_is_not_made_again(small: Path, capsys: pytes
 
 
 @pytest.mark.parametrize("preset", ["exact", "fast"])
-@pytest.mark.parametrize(("backend", "dtype"), [("zarr", "float32"), ("h5", "uint8"), ("h5", "float16")])
+@pytest.mark.parametrize(("backend", "dtype"), [("zarr", "float32"), ("ome-zarr", "uint8"), ("h5", "float16")])
 def test_every_way_to_save_gives_the_same_probabilities(small: Path, preset: str, backend: str, dtype: str) -> None:
     run = trained(small, "optimization.max_steps=3")
     arguments = ["--config", small, "--mode", "test", "--checkpoint", run / "checkpoints" / "last.ckpt"]
@@ -224,7 +224,7 @@ def test_every_way_to_save_gives_the_same_probabilities(small: Path, preset: str
     assert run_cli(*common) == 0
     exact = read_volume(str(run / "results" / "test_im_test_prediction.h5")).voxels
     assert run_cli(*common, f"inference.save_backend={backend}", f"inference.save_dtype={dtype}") == 0
-    saved = read_volume(str(run / "results" / f"test_im_test_prediction.{backend}")).voxels
+    saved = read_volume(str(run / "results" / f"test_im_test_prediction.{backend.replace('-', '.')}")).voxels
     assert saved.dtype == dtype
     scale = 255 if dtype == "uint8" else 1
     np.testing.assert_allclose(saved / scale, exact, atol={"float32": 0, "float16": 1e-3, "uint8": 0.5 / 255}[dtype])

@@ -66,6 +66,15 @@ def test_a_file_that_is_there_is_not_replaced(
     assert out.read_text(encoding="utf-8") == "mine"
 
 
+def test_a_missing_file_is_told_with_its_flag(
+    volumes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--init", str(tmp_path / "im.h5")]) == 2
+    assert f"--init: {tmp_path / 'im.h5'} does not exist" in capsys.readouterr().err
+    assert main(["--init", str(volumes / "im_mine.h5"), "--label", "syn.h5", "--out", str(tmp_path / "x.yaml")]) == 2
+    assert "--label: syn.h5 does not exist" in capsys.readouterr().err
+
+
 def test_swapped_files_are_told(volumes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     swapped = ["--init", str(volumes / "syn_mine.h5"), "--label", str(volumes / "im_mine.h5")]
     assert main([*swapped, "--out", str(tmp_path / "x.yaml")]) == 2

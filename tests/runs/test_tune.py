@@ -42,7 +42,7 @@ def tuned(small: Path, run: Path, *more: str) -> dict:
 def test_tuning_writes_scores_curves_and_the_best_settings(small: Path, run: Path) -> None:
     found = tuned(small, run)
     assert {path.name for path in (run / "results").iterdir()} == {
-        "tune_im_val_prediction.h5", "tune.json", "tune.html", "tuned.yaml"}  # fmt: skip
+        "tune_im_val_prediction.h5", "tune.json", "tune.html", "tuned.yaml", ".im_val_grey_values.json"}  # fmt: skip
     assert set(found) == {"volumes", "mean", "decided_by", "best", "stamp"}
     rows = found["volumes"]["im_val"]
     assert [(row["threshold"], row["min_size"]) for row in rows] == [

@@ -151,16 +151,10 @@ def test_a_path_that_goes_on_inside_a_container_gets_the_colon(tmp_path: Path, n
 
 
 def test_what_is_not_read_is_named_with_a_way(tmp_path: Path) -> None:
-    for name in ("n5", "c.n5", "pre", "n.zarr"):
-        (tmp_path / name).mkdir()
-    for name in ("n5", "n.zarr"):
-        (tmp_path / name / "attributes.json").write_text('{"n5": "2.0.0"}')
-    (tmp_path / "pre" / "info").write_text('{"scales": []}')
     for name in ("v.dm4", "v.tif.gz", "v.wkw"):
         (tmp_path / name).touch()
     for name, says in (("v.dm4", "DigitalMicrograph.*Fiji"), ("v.tif.gz", "unpack it"), ("v.wkw", "webKnossos"),
-                           ("n5", "N5 container.*Zarr"), ("c.n5", "N5 container"),
-                       ("n.zarr", "N5 container"), ("pre", "precomputed.*h5py")):  # fmt: skip
+                       ):  # fmt: skip
         with pytest.raises(VolumeError, match=says):
             open_volume(str(tmp_path / name))
 

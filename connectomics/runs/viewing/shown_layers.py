@@ -77,7 +77,7 @@ def find_volumes(results: Path) -> list[str]:
     Raises:
         UserError: If the folder holds no prediction.
     """
-    names = [p.stem.removeprefix("test_").removesuffix("_mask") for s, _ in WRITERS.values()
+    names = [p.name.removeprefix("test_").removesuffix(f"_mask{s}") for s, _ in WRITERS.values()
              for p in sorted(results.glob(f"test_*_mask{s}"))]  # fmt: skip
     if not names:
         raise UserError(f"{results} holds no test_*_mask file; give the results/ of a run that was tested")
