@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -41,7 +42,9 @@ def parse_args(argv: Sequence[str] | None = None, prog: str = "main.py") -> argp
     parser = _build_parser(prog)
     args = parser.parse_intermixed_args(argv)
     args.images = []
-    args.checkpoints, args.overrides = _part(args.checkpoints, args.overrides)
+    args.checkpoints, others = _part(args.checkpoints)
+    given = list(sys.argv[1:] if argv is None else argv)
+    args.overrides = sorted([*args.overrides, *others], key=given.index)  # of two that name one setting the later wins
     if args.mode == "predict":
         args.images = [text for text in args.overrides if not SETTING.match(text)]
         args.overrides = [text for text in args.overrides if SETTING.match(text)]
@@ -54,11 +57,11 @@ def parse_args(argv: Sequence[str] | None = None, prog: str = "main.py") -> argp
     return args
 
 
-def _part(checkpoints: Sequence[str], rest: Sequence[str]) -> tuple[list[Path], list[str]]:
-    """Return the checkpoints among what follows `--checkpoint`, and with the rest of the line what is none of them."""
+def _part(checkpoints: Sequence[str]) -> tuple[list[Path], list[str]]:
+    """Return the checkpoints among what follows `--checkpoint`, and what is none of them."""
     networks = [text for i, text in enumerate(checkpoints) if i == 0 or _is_network(text)]
     others = [text for i, text in enumerate(checkpoints) if i > 0 and not _is_network(text)]
-    return [user_path(text) for text in networks], [*others, *rest]
+    return [user_path(text) for text in networks], others
 
 
 def _is_network(text: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,12 +24,21 @@ def _tensorboard(logs: Path, title: str, resumed_step: int | None) -> Logger:
     return TensorBoardLogger(logs, name="", version="", default_hp_metric=False, purge_step=resumed_step)
 
 
+def _mlflow(logs: Path, title: str, resumed_step: int | None) -> Logger:
+    """Return MLflow's logger, on the server that MLFLOW_TRACKING_URI names, or with a database in the run."""
+    server = os.environ.get("MLFLOW_TRACKING_URI")
+    if server is None:
+        logs.mkdir(parents=True, exist_ok=True)
+        server = f"sqlite:///{(logs / 'mlflow.db').absolute()}"
+    return MLFlowLogger(title, run_name=logs.parent.name, tracking_uri=server)
+
+
 LOGGERS: Mapping[str, Build] = {
     "tensorboard": _tensorboard,
     # Lightning deletes the table that it finds: each part of a training has one of its own
     "csv": lambda logs, title, step: CSVLogger(logs, name="csv", version=f"from_step_{step or 0}"),
     "wandb": lambda logs, title, step: WandbLogger(project=title, name=logs.parent.name, save_dir=logs),
-    "mlflow": lambda logs, title, step: MLFlowLogger(title, run_name=logs.parent.name, save_dir=str(logs / "mlruns")),
+    "mlflow": _mlflow,
 }
 """`monitor.logging.loggers[]` to the logger. Server and account are those of each library's own variables."""
 

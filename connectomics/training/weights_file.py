@@ -69,10 +69,23 @@ def _read_safetensors(path: Path, prefix: str) -> SavedWeights:
     try:
         weights = safetensors.torch.load_file(path)
         exported = path.name == EXPORTED and settings.is_file()
-        model = json.loads(settings.read_text(encoding="utf-8"))["model"] if exported else None
+        model = _settings_beside(settings) if exported else None
     except (OSError, ValueError, LookupError, SafetensorError) as error:
         raise CheckpointError(f"{KEY} is {path}, which holds no weights: {error}") from error
     return SavedWeights(weights if exported else _after(prefix, weights, path), model, "weights")
+
+
+def _settings_beside(path: Path) -> dict[str, Any]:
+    """Return the section `model` of an export.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    found = json.loads(path.read_text(encoding="utf-8"))
+    model = found.get("model") if isinstance(found, dict) else None
+    if not isinstance(model, dict) or not isinstance(model.get("arch"), dict) or "type" not in model["arch"]:
+        raise ValueError(f"{path.name} beside it does not say which network it is")
+    return model
 
 
 def _after(prefix: str, weights: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:

@@ -89,7 +89,7 @@ def without_main(folder: Path) -> str:
         (lambda folder: "data.train.crop=[':99',':',':']", "does not lie within the 6"),
         (lambda folder: "data.dataloader.patch_size=[4,15,16]", "must be divisible"),
         (lambda folder: "model.arch.type=unet", "model.arch.type is 'unet'; it must be one of rsunet"),
-        (lambda folder: "model.loss.losses.0.function=Dice", "must be one of CrossEntropyLoss, DiceLoss"),
+        (lambda folder: "model.loss.losses.0.function=Dice", "must be one of CrossEntropyLoss, DiceCELoss"),
         (lambda folder: "model.loss.losses.1.kwargs={smoth_nr: 1}", "did you mean 'smooth_nr'"),
         (lambda folder: "model.out_channels=2", "set model.out_channels, pred_slice or target_slice"),
         (lambda folder: "optimization.scheduler.name=CosineAnealing", "did you mean 'CosineAnnealingLR'"),

@@ -125,6 +125,7 @@ def test_what_follows_a_checkpoint_is_told_apart(tmp_path: Path) -> None:
     assert [str(path) for path in args.checkpoints] == ["a.ckpt", str(run)]
     assert args.images == ["em.h5", str(tmp_path / "sections")]
     assert args.overrides == ["x.y=b.ckpt"]
-    assert [str(path) for path in parse_args(["--config", "c.yaml", "--checkpoint", "any", "k=v"]).checkpoints] == [
-        "any"
-    ]
+    later = ["--checkpoint", "any", "k=2", "--mode", "test", "k=3"]
+    args = parse_args(["--config", "c.yaml", "k=1", *later])
+    assert [str(path) for path in args.checkpoints] == ["any"]
+    assert args.overrides == ["k=1", "k=2", "k=3"]

@@ -51,6 +51,11 @@ def write(path: Path, state: State, prefix: str = "", key: str | None = None) ->
     return path
 
 
+def spoil(export: Path) -> Path:
+    (export / "model.json").write_text('{"model": 3}')
+    return export
+
+
 def test_every_kind_of_file_gives_the_weights_that_it_holds(tmp_path: Path) -> None:
     config = network()
     state = random_state(config)
@@ -122,6 +127,7 @@ def test_a_setting_that_changes_the_meaning_of_weights_is_named(tmp_path: Path) 
         (lambda p, s: write(p / "a.safetensors", s).rename(p / "b.pt"), "holds no weights"),
         (lambda p, s: write(p / "a.pt", s).rename(p / "b.safetensors"), "holds no weights"),
         (lambda p, s: p, "holds no weights"),
+        (lambda p, s: spoil(export_model(p, s, network(), {})), r"model\.json beside it does not say which network"),
     ],
 )
 def test_a_file_that_gives_no_weights_is_named(tmp_path: Path, make: object, says: str) -> None:

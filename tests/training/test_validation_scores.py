@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from pytorch_lightning.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.pr_curve import plugin_data_pb2
 from tensorboard.util import tensor_util
-from torch.utils.tensorboard import SummaryWriter
 
 from connectomics.config import Config
 from connectomics.metrics import LabelPair, MaskPair
@@ -36,11 +36,12 @@ class Logged:
         self.numbers[name] = float(value)
 
 
-def validate(config: Config, batches: list[dict], writer: object = None) -> dict[str, float]:
+def validate(config: Config, batches: list[dict], logs: Path | None = None) -> dict[str, float]:
     """Run the callback over batches that hold their own predictions, and return what it logs."""
     windows = [number for batch in batches for number in batch["number"].tolist() if number >= 0]
+    loggers = [] if logs is None else [TensorBoardLogger(logs, name="", version="")]
     trainer = SimpleNamespace(
-        sanity_checking=False, is_global_zero=True, global_step=7, logger=SimpleNamespace(experiment=writer),
+        sanity_checking=False, is_global_zero=True, global_step=7, loggers=loggers,
         datamodule=SimpleNamespace(validation_patches=lambda: windows),
     )  # fmt: skip
     most = config.monitor.logging.scalar.max_cremi_patches
@@ -49,6 +50,8 @@ def validate(config: Config, batches: list[dict], writer: object = None) -> dict
     for number, batch in enumerate(batches):
         scores.on_validation_batch_end(trainer, module, batch["probability"], batch, number)
     scores.on_validation_epoch_end(trainer, module)
+    for logger in loggers:
+        logger.experiment.flush()
     return module.numbers
 
 
@@ -109,8 +112,7 @@ def test_without_any_distance_the_number_is_nan() -> None:
 
 def test_the_curve_holds_precision_and_recall_of_every_threshold(tmp_path: Path) -> None:
     batches = draw_batches(3)
-    with SummaryWriter(str(tmp_path)) as writer:
-        validate(Config(), batches, writer)
+    validate(Config(), batches, tmp_path)
     events = EventAccumulator(str(tmp_path))
     events.Reload()
     (event,) = events.Tensors("validation/precision_recall")
