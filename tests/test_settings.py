@@ -156,6 +156,7 @@ PINNED = {
     "model.rsunet.norm": "batch",
     "model.rsunet.activation": "elu",
     "model.rsunet.num_groups": 8,
+    "model.rsunet.deep_supervision": 0,
     "data.dataloader.patch_size": (18, 256, 256),
     "data.image_transform.normalize": "0-1",
     "data.image_transform.clip_percentile_low": 0.0,

@@ -50,6 +50,7 @@ def trainer(config: Config) -> Facts:
     ]
     return [
         built.max_steps, built.accumulate_grad_batches, built.gradient_clip_val, built.precision,
+        [type(logger).__name__ for logger in built.loggers],
         built.log_every_n_steps, torch.backends.cudnn.benchmark, callbacks,
     ]  # fmt: skip
 
@@ -98,6 +99,7 @@ CHANGES: list[tuple[Callable[[Config], Facts], str]] = [
     (network, "model.rsunet.depth_2d=2"),
     (network, "model.rsunet.kernel_2d=[1,5,5]"),
     (network, "model.rsunet.norm=group model.rsunet.num_groups=4"),
+    (network, "model.rsunet={filters: [4, 8, 8], down_factors: [[1,2,2],[1,2,2]], deep_supervision: 1}"),
     (network, "model.rsunet.norm=group model.rsunet.num_groups=2"),
     (network, "model.rsunet.activation=relu"),
     (network, "model.weights={file: x, freeze: [stem]}"),
@@ -121,6 +123,7 @@ CHANGES: list[tuple[Callable[[Config], Facts], str]] = [
         "checkpoint.monitor=val_loss_total", "checkpoint.mode=max", "checkpoint.save_top_k=2",
         "checkpoint.save_every_n_epochs=2", "checkpoint.save_last=false", "checkpoint.checkpoint_filename=x",
         "logging.scalar.max_cremi_patches=2",
+        "logging.loggers=[csv]",
         "logging.scalar.loss_every_n_steps=2", "logging.images.max_images=1", "logging.images.num_slices=1",
         "logging.images.log_every_n_epochs=2", "early_stopping.enabled=true",
     )),

@@ -93,7 +93,8 @@ class TargetConfig:
     type: str = "cleft"
     """A name in `data.targets.TARGETS`."""
     kwargs: dict[str, Any] = field(default_factory=dict)
-    """Arguments of the target, by name, such as `exclusive` of "polarity"."""
+    """Arguments of the target, by name: `exclusive` of "polarity"; `scale_nm` (50), `in_plane` (false) of "distance",
+    which is (1 + tanh(d / scale_nm)) / 2 for the signed distance d to the border of a cleft, in nm."""
 
 
 @dataclass(kw_only=True, slots=True)

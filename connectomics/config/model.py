@@ -44,6 +44,9 @@ class RSUNetConfig:
     """Non-linearity after each normalisation."""
     num_groups: int = 8
     """Number of groups of `norm: group`; each of `filters` must be a multiple of it."""
+    deep_supervision: int = 0
+    """How many coarser levels of the decoder predict too while the network trains, the finest of them first. The loss
+    of each counts half of the next finer one's, and all together count as one. 0 is none."""
 
     @property
     def total_factor(self) -> tuple[int, int, int]:

@@ -50,6 +50,8 @@ class ImagesConfig:
 class LoggingConfig:
     """`monitor.logging`."""
 
+    loggers: list[Literal["tensorboard", "csv", "wandb", "mlflow"]] = field(default_factory=lambda: ["tensorboard"])
+    """Where the numbers go. Pictures and curves go to TensorBoard alone; wandb and mlflow are extras to install."""
     scalar: ScalarsConfig = field(default_factory=ScalarsConfig)
     images: ImagesConfig = field(default_factory=ImagesConfig)
 

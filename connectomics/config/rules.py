@@ -104,6 +104,9 @@ RULES: tuple[Rule, ...] = (
     _odd("model.rsunet.kernel_2d"),
     Rule("model.rsunet.num_groups", "a divisor of each of model.rsunet.filters when norm is group",
          lambda v, c: v >= 1 and (c.model.rsunet.norm != "group" or all(n % v == 0 for n in c.model.rsunet.filters))),
+    Rule("model.rsunet.deep_supervision", "from 0 to the coarser levels of the decoder, two fewer than "
+         "model.rsunet.filters",
+         lambda v, c: v == 0 or 0 < v <= len(c.model.rsunet.filters) - 2),
     Rule("model.monai_basic_unet3d.features", "six widths, each at least 1", lambda v, c: len(v) == 6 and min(v) >= 1),
     _share("model.monai_basic_unet3d.dropout"),
     Rule("model.monai_unet.channels", "two or more widths, each at least 1", lambda v, c: len(v) > 1 and min(v) >= 1),
@@ -234,6 +237,7 @@ RULES: tuple[Rule, ...] = (
     _at_least("monitor.checkpoint.save_every_n_epochs", 1),
     Rule("monitor.checkpoint.save_every_minutes", "null or more than 0", lambda v, c: v is None or v > 0),
     Rule("monitor.checkpoint.checkpoint_filename", "a file name without /", lambda v, c: bool(v) and "/" not in v),
+    Rule("monitor.logging.loggers", "one or more names, each once", lambda v, c: len(v) == len(set(v)) > 0),
     _at_least("monitor.logging.scalar.loss_every_n_steps", 1),
     _at_least("monitor.logging.scalar.max_cremi_patches", 0),
     _at_least("monitor.logging.images.max_images", 0),

@@ -8,13 +8,15 @@ from typing import NotRequired, TypedDict
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from connectomics.data.augment import Augmentation
 from connectomics.data.augment.geometric import Geometry
+from connectomics.data.distance_target import BorderDistance
 from connectomics.data.patch import Patch
-from connectomics.data.resample import cut
+from connectomics.data.resample import cut, cut_codes
 from connectomics.data.sampling import PatchSampler
 from connectomics.data.targets import NOT_ANNOTATED, Target
 from connectomics.data.volume import LearningVolume
@@ -50,8 +52,29 @@ class PatchCutter:
         """Return the patch of one volume at a position (z, y, x), seen through a geometry."""
         source = self.volumes[volume]
         raw, codes = cut(source, start, geometry, self.pad_mode)
-        valid = (codes != NOT_ANNOTATED)[np.newaxis]
-        return Patch(source.scale(raw), self.target.channels(codes), valid, source.mean)
+        if self.target.distance is not None:
+            label, valid = self._distances(self.target.distance, source, start, geometry)
+        else:
+            label, valid = self.target.channels(codes), (codes != NOT_ANNOTATED)[np.newaxis]
+        return Patch(source.scale(raw), label, valid, source.mean)
+
+    def _distances(
+        self, distance: BorderDistance, source: LearningVolume, start: ZYX, geometry: Geometry
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Return the target of a patch, (C, Z, Y, X), and where it is known, (1, Z, Y, X).
+
+        Distances are measured in the patch as it is seen, and as far around it as a border can matter.
+        """
+        spacing = source.image.info.spacing_nm
+        assert spacing is not None  # a volume without one is not opened
+        margin = distance.margin(spacing)
+        z, y, x = (at - around for at, around in zip(start, margin, strict=True))
+        codes = cut_codes(source, (z, y, x), geometry.grown(margin), self.pad_mode)
+        within = Box.at(margin, geometry.shape).slices
+        annotated = codes != NOT_ANNOTATED
+        measured = [distance.measure(inside > 0, annotated, spacing) for inside in self.target.channels(codes)]
+        known = np.logical_and.reduce([one[within] for _, one in measured])
+        return np.stack([target[within] for target, _ in measured]), known[np.newaxis]
 
 
 class TrainingPatches(Dataset[Sample]):

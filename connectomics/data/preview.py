@@ -62,7 +62,7 @@ def _cells(training: TrainingPatches, number: int) -> Iterator[tuple[str, Pictur
     """Yield title and picture of each cell of a row."""
     plain = _with(training, Augmentation()).draw(number)
     foreground = list(training.cutter.target.foreground)
-    area = plain.label[foreground].any(axis=0).sum(axis=2)  # (Z, Y): target voxels
+    area = (plain.label[foreground] > 0.5).any(axis=0).sum(axis=2)  # (Z, Y): target voxels
     section, row = int(area.sum(axis=1).argmax()), int(area.sum(axis=0).argmax())
     yield f"{number}: as it is", _cell(plain, section, row, foreground)
     steps: tuple[Step, ...] = (*training.augmentation.geometric, *training.augmentation.image)
@@ -90,7 +90,7 @@ def _changed_section(before: Patch, after: Patch, wanted: int) -> int:
 
 
 def _cell(patch: Patch, section: int, row: int, foreground: Sequence[int]) -> Picture:
-    image, target, valid = patch.image[0], patch.label[foreground], patch.valid[0]  # (Z, Y, X), (C, Z, Y, X)
+    image, target, valid = patch.image[0], patch.label[foreground] > 0.5, patch.valid[0]  # (Z, Y, X), (C, Z, Y, X)
     plane = _drawn(image[section], target[:, section], valid[section], thickness=1)
     plane[row, :6] = plane[row, -6:] = MARK
     profile = _drawn(image[:, row], target[:, :, row], valid[:, row], thickness=max(1, PROFILE_HEIGHT // len(image)))

@@ -49,6 +49,16 @@ def cut(volume: LearningVolume, start: ZYX, geometry: Geometry, pad_mode: PadMod
     return image, codes[0]
 
 
+def cut_codes(volume: LearningVolume, start: ZYX, geometry: Geometry, pad_mode: PadMode) -> NDArray[np.uint8]:
+    """Cut the codes (Z, Y, X) of a patch alone; see `cut`."""
+    box = Box.at(start, geometry.shape)
+    if geometry.keeps_place and box.lies_within(volume.shape):
+        order = slice(None, None, -1 if geometry.flip_z else 1)
+        return np.ascontiguousarray(volume.codes.read(box)[0, order])
+    maps = geometry.section_maps()
+    return _resample(volume.codes, start, geometry, maps, pad_mode, cv2.INTER_NEAREST, fill=NOT_ANNOTATED)[0]
+
+
 def _resample(
     source: VolumeSource,
     start: ZYX,

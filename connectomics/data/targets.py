@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectomics.config.data import TargetConfig
+from connectomics.data.distance_target import BorderDistance
 from connectomics.lookup import build, pick
 from connectomics.sides import POST, PRE
 from connectomics.volumes.labels import split_clefts
@@ -33,6 +34,9 @@ class Target:
     """For each channel, by its name, the codes that are 1 in it."""
     remark: Callable[[Iterable[NDArray], Layout], str] | None = None
     """Parts (Z, Y, X) of a label, as ids, and how they are meant, to what a user should know of them, or ""."""
+
+    distance: BorderDistance | None = None
+    """What makes each channel of how far its voxels lie from its border, instead of 0 and 1; None keeps these."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -101,6 +105,21 @@ def cleft() -> Target:
     return Target(encode_clefts, {"cleft": (1,)})
 
 
+def distance(scale_nm: float = 50.0, in_plane: bool = False) -> Target:
+    """Return the target of clefts whose voxels say how far they are from the border; see `BorderDistance`.
+
+    Args:
+        scale_nm: Distance at which the target has gone most of the way to 0 or 1: tanh(1), 76 %.
+        in_plane: Whether the distance is measured within each section, not in 3-D.
+
+    Raises:
+        ValueError: If the scale is not positive.
+    """
+    if not scale_nm > 0:
+        raise ValueError(f"scale_nm is {scale_nm}; it must be more than 0")
+    return Target(encode_clefts, {"cleft": (1,)}, distance=BorderDistance(float(scale_nm), bool(in_plane)))
+
+
 def polarity(exclusive: bool = False) -> Target:
     """Return the target of the sides of synapses.
 
@@ -122,6 +141,7 @@ def polarity(exclusive: bool = False) -> Target:
 
 TARGETS: Mapping[str, Callable[..., Target]] = {
     "cleft": cleft,
+    "distance": distance,
     "polarity": polarity,
 }
 """`data.target.type` to what builds the target it names, from `data.target.kwargs`."""

@@ -18,6 +18,7 @@ from connectomics.losses.focal import FocalLoss
 from connectomics.losses.loss import Loss
 from connectomics.losses.non_overlap import NonOverlapLoss
 from connectomics.losses.region import GeneralizedDiceLoss, TverskyLoss
+from connectomics.losses.squared_error import MSELoss
 
 LOSSES: Mapping[str, Callable[..., Loss | WeightedSum]] = {
     "CrossEntropyLoss": CrossEntropyLoss,
@@ -26,6 +27,7 @@ LOSSES: Mapping[str, Callable[..., Loss | WeightedSum]] = {
     "DiceLoss": DiceLoss,
     "FocalLoss": FocalLoss,
     "GeneralizedDiceLoss": GeneralizedDiceLoss,
+    "MSELoss": MSELoss,
     "NonOverlapLoss": NonOverlapLoss,
     "TverskyLoss": TverskyLoss,
     "WeightedBCEWithLogitsLoss": WeightedBCEWithLogitsLoss,

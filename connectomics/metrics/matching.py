@@ -11,8 +11,7 @@ from scipy.sparse.csgraph import maximum_bipartite_matching, min_weight_full_bip
 from scipy.spatial import KDTree
 
 from connectomics.geometry import Connectivity
-from connectomics.metrics.components import Components, Synapse, pair_components
-from connectomics.metrics.pair import MaskPair
+from connectomics.metrics.components import Components, Synapse
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,23 +94,17 @@ class ComponentPairs:
         )
 
 
-def detect_synapses(pair: MaskPair, rule: MatchRule | None = None) -> SynapseDetection:
-    """Match the components of the prediction one to one with those of the truth.
+def match_components(predicted: Components, truth: Components, rule: MatchRule) -> SynapseDetection:
+    """Match the components of a prediction one to one with those of the truth.
 
     As many pairs as possible are matched; among equally many, those that overlap most and, when the rule has a
     distance, lie closest.
 
     Args:
-        pair: The two masks.
-        rule: Which components may be matched; the default rule when None.
+        predicted: The predicted components; `shared` holds the voxels that are annotated too.
+        truth: The annotated ones, likewise.
+        rule: Which components may be matched.
     """
-    rule = rule or MatchRule()
-    both = pair_components(pair, rule.connectivity)
-    return match_components(both.predicted, both.truth, rule)
-
-
-def match_components(predicted: Components, truth: Components, rule: MatchRule) -> SynapseDetection:
-    """Match components one to one, as `detect_synapses` does; `shared` of each is where the other mask is too."""
     return match_overlaps(*_count_shared_voxels(predicted, truth), predicted, truth, rule)
 
 

@@ -98,6 +98,11 @@ def recompute_finest_level(network: nn.Module) -> None:
     network.recomputes = True
 
 
+def has_deep_heads(network: nn.Module) -> bool:
+    """Return whether coarser levels of a network predict too: `network(image, deep=True)` lists their logits."""
+    return isinstance(network, RSUNet) and len(network.deep_heads) > 0
+
+
 def pick_architecture(config: ModelConfig) -> Architecture:
     """Return the network that the settings name.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
+from math import prod
 from typing import final
 
 import torch
@@ -84,23 +85,34 @@ class RSUNet(nn.Module):
             UpBlock(filters[d + 1], filters[d], factors[d], kernels[d], norm_act) for d in reversed(range(len(factors)))
         )
         self.head = nn.Sequential(norm_act(filters[0]), Conv(filters[0], out_channels, (1, 1, 1), bias=True))
+        self.deep_heads = nn.ModuleList(
+            _deep_head(config, level, norm_act, out_channels) for level in range(1, config.deep_supervision + 1)
+        )
         self.apply(_initialise)
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, image: Tensor, deep: bool = False) -> Tensor | list[Tensor]:
         """Map an image (B, C, Z, Y, X) to logits (B, O, Z, Y, X) of the same extent.
+
+        Args:
+            image: The image.
+            deep: Whether to return a list, of these logits and then those of the coarser levels that predict too.
 
         Raises:
             ValueError: If an extent is not divisible by the product of the pooling factors along its axis.
         """
         self._require_divisible(image)
         features = self._finest(self.stem, self.coarsen(image))
-        skips = []
+        skips: list[Tensor] = []
+        coarser: list[Tensor] = []
         for down in self.downs:
             skips.append(features)
             features = down(features)
         for i, (up, skip) in enumerate(zip(self.ups, reversed(skips), strict=True), start=1):
             features = self._finest(up, features, skip) if i == len(self.ups) else up(features, skip)
-        return self.refine(self.head(features))
+            if deep and 0 < len(self.ups) - i <= len(self.deep_heads):
+                coarser.insert(0, self.deep_heads[len(self.ups) - i - 1](features))
+        logits: Tensor = self.refine(self.head(features))
+        return [logits, *coarser] if deep else logits
 
     def _finest(self, part: nn.Module, *given: Tensor) -> Tensor:
         """Apply a part of the finest level."""
@@ -110,6 +122,14 @@ class RSUNet(nn.Module):
         for axis, extent, factor in zip("zyx", image.shape[2:], self.total_factor, strict=True):
             if extent % factor:
                 raise ValueError(f"the {axis} extent {extent} must be divisible by {factor}, the network's pooling")
+
+
+def _deep_head(config: RSUNetConfig, level: int, norm_act: MakeNormAct, out_channels: int) -> nn.Module:
+    """Return what predicts from a coarser level of the decoder, at the resolution of the image."""
+    factors = (config.input_pooling, *config.down_factors[:level])
+    z, y, x = (prod(factor[axis] for factor in factors) for axis in range(3))
+    width = config.filters[level]
+    return nn.Sequential(norm_act(width), Conv(width, out_channels, (1, 1, 1), bias=True), Upsample((z, y, x)))
 
 
 def _working_grid(factor: ZYX) -> tuple[nn.Module, nn.Module]:

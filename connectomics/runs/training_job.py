@@ -25,6 +25,7 @@ from connectomics.training.cluster import require_processes
 from connectomics.training.devices import choose_devices, require_precision, require_sync
 from connectomics.training.initial_weights import InitialWeights, find_initial_weights
 from connectomics.training.learning import Learning
+from connectomics.training.loggers import require_loggers
 from connectomics.training.resuming import require_resumable
 from connectomics.training.weights_file import EXPORTED
 from connectomics.volumes.labelled import absolute_location
@@ -96,6 +97,7 @@ def build_training_job(
     require_processes(learning.devices)
     _require_memory(config)
     require_one_resolution(sources.all, config.data.allow_other_resolution)
+    require_loggers(config.monitor.logging.loggers)
     require_sync(learning.devices, config.model.sync_batchnorm)
     require_precision(learning.devices, config.optimization.precision, "optimization.precision")
     return TrainingJob(

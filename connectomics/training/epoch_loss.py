@@ -64,6 +64,6 @@ class EpochLoss(pl.Callback):
         if self._grew:
             total, count = self._sums
             pl_module.log("train_loss_total_epoch", total / count, logger=False)
-            if trainer.logger is not None:
-                trainer.logger.log_metrics({"train_loss_total_epoch": float(total / count)}, trainer.global_step - 1)
+            for logger in trainer.loggers:
+                logger.log_metrics({"train_loss_total_epoch": float(total / count)}, trainer.global_step - 1)
         self._grew = False

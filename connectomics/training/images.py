@@ -11,7 +11,6 @@ import numpy.typing as npt
 import pytorch_lightning as pl
 from pytorch_lightning.utilities.types import STEP_OUTPUT
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
 
 from connectomics.config.decoding import DecodingConfig
 from connectomics.config.monitor import ImagesConfig
@@ -20,6 +19,7 @@ from connectomics.drawing.figures import sections_side_by_side
 from connectomics.metrics import LabelPair
 from connectomics.metrics.judged import judge, mark_outcomes
 from connectomics.metrics.matching import MatchRule
+from connectomics.training.loggers import tensorboard_of
 from connectomics.training.ranks import gather_over_ranks
 
 Shown = tuple[npt.NDArray, npt.NDArray, npt.NDArray, npt.NDArray]
@@ -66,7 +66,7 @@ class ValidationImages(pl.Callback):
         if not self._is_due(trainer):
             return
         assert isinstance(outputs, Tensor)
-        foreground = (batch["label"][:, self._channels] * batch["valid"]).sum((1, 2, 3, 4)).tolist()
+        foreground = ((batch["label"][:, self._channels] > 0.5) * batch["valid"]).sum((1, 2, 3, 4)).tolist()
         for i, (number, amount) in enumerate(zip(batch["number"].tolist(), foreground, strict=True)):
             if number < 0 or number not in self._most({**self._amounts(), number: amount}):
                 continue
@@ -88,9 +88,7 @@ class ValidationImages(pl.Callback):
             if number in self._kept
         }
         pictures = {number: picture for part in gather_over_ranks(drawn) for number, picture in part.items()}
-        # each logger has an experiment, of its own type; the base class does not say so
-        writer = trainer.logger.experiment if trainer.logger is not None else None  # type: ignore[attr-defined]
-        if isinstance(writer, SummaryWriter) and trainer.is_global_zero:
+        if (writer := tensorboard_of(trainer)) is not None:
             for place, number in enumerate(sorted(pictures)):
                 name = f"validation/patch_{place}_raw_label_probability"
                 writer.add_image(name, pictures[number], trainer.global_step, dataformats="HWC")

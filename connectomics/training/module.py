@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from connectomics.geometry import Spacing
 from connectomics.losses import Criterion
 from connectomics.models import build_model
-from connectomics.models.build import choose_memory_format, recompute_finest_level
+from connectomics.models.build import choose_memory_format, has_deep_heads, recompute_finest_level
 from connectomics.training.checkpoints import LEARNT_AT_KEY, SETTINGS_KEY
 from connectomics.training.devices import cannot_compile
 from connectomics.training.initial_weights import freeze, hold_frozen
@@ -66,14 +66,18 @@ class SegmentationModule(pl.LightningModule):
 
     def forward(self, image: Tensor) -> Tensor:
         """Map an image (B, C, Z, Y, X) in [0, 1] to logits (B, O, Z, Y, X)."""
+        logits: Tensor = self._run_network(image)
+        return logits
+
+    def _run_network(self, image: Tensor, **how: bool) -> Any:
         try:
-            return self.model(image.contiguous(memory_format=self.memory_format))
+            return self.model(image.contiguous(memory_format=self.memory_format), **how)
         except TorchDynamoException as error:
             raise cannot_compile("optimization.compile", error) from error
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the summed loss of this process's part of a batch, and log each weighted term of the whole batch."""
-        terms = self._share(self.criterion(self(batch["image"]), batch["label"], batch["valid"]), batch["valid"])
+        terms = self._share(self._terms(batch), batch["valid"])
         total = torch.stack(list(terms.values())).sum()
         size = len(batch["image"])
         *logged, self.batch_loss = sum_over_ranks(torch.stack([*terms.values(), total]).detach()) / world_size()
@@ -82,6 +86,16 @@ class SegmentationModule(pl.LightningModule):
         rate = torch.tensor(self.trainer.optimizers[0].param_groups[0]["lr"])  # stays on the host: a copy would wait
         self.log("learning_rate", rate, batch_size=size)
         return total
+
+    def _terms(self, batch: Batch) -> dict[str, Tensor]:
+        """Return each term of the loss; coarser levels of the network that predict too have their share in it."""
+        if not has_deep_heads(self.model):
+            return self.criterion(self(batch["image"]), batch["label"], batch["valid"])
+        levels = self._run_network(batch["image"], deep=True)
+        losses = [self.criterion(logits, batch["label"], batch["valid"]) for logits in levels]
+        weights = [0.5**level / (2 - 0.5 ** (len(levels) - 1)) for level in range(len(levels))]  # they add up to 1
+        return {name: torch.stack([w * one[name] for w, one in zip(weights, losses, strict=True)]).sum()
+                for name in losses[0]}  # fmt: skip
 
     def _share(self, terms: dict[str, Tensor], valid: Tensor) -> dict[str, Tensor]:
         """Return the terms of one process so that their mean over the processes is the loss of the whole batch.

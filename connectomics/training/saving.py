@@ -9,10 +9,10 @@ from typing import Any, Literal, final
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
-from pytorch_lightning.loggers import TensorBoardLogger
 
 from connectomics.config.monitor import CheckpointConfig
 from connectomics.training.bad_steps import SkipBadSteps
+from connectomics.training.loggers import flush_loggers
 from connectomics.training.unfinished import is_between_steps
 
 
@@ -88,8 +88,7 @@ class SaveLast(Checkpoint):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Write down what was logged before any checkpoint that does not log it again."""
-        if isinstance(trainer.logger, TensorBoardLogger):
-            trainer.logger.experiment.flush()
+        flush_loggers(trainer)
 
     def save(self, trainer: pl.Trainer, moment: Moment) -> None:
         """Write `last.ckpt`, unless it is of this very moment already, or nothing is to be written at all."""

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
-from pytorch_lightning.loggers import TensorBoardLogger
 
 from connectomics.training.bad_steps import SkipBadSteps
 from connectomics.training.checkpoints import AtomicCheckpointIO
@@ -18,6 +16,7 @@ from connectomics.training.epoch_loss import EpochLoss
 from connectomics.training.images import ValidationImages
 from connectomics.training.interruption import SaveOnInterrupt
 from connectomics.training.learning import Learning
+from connectomics.training.loggers import build_loggers
 from connectomics.training.progress import TrainingProgress
 from connectomics.training.saving import SaveBest, SaveLast, ValidateLastStep
 from connectomics.training.unfinished import BeginAgain
@@ -32,13 +31,13 @@ def build_trainer(
     Args:
         learning: What is learnt, and how.
         checkpoints: Folder for checkpoints.
-        logs: Folder for TensorBoard.
+        logs: Folder for TensorBoard and other loggers.
         fast_dev_run: Batches of training and of validation to try, with nothing written; 0 is a real run.
         resumed_step: Step of the checkpoint that the run goes on from; later entries of its log are dropped.
     """
     devices, settings = learning.devices, learning.optimization
     several = devices.count > 1
-    logger = TensorBoardLogger(logs, name="", version="", default_hp_metric=False, **_purge(resumed_step))
+    title = str(learning.settings["experiment_name"])
     return pl.Trainer(
         accelerator=devices.accelerator,
         devices=devices.count,
@@ -56,16 +55,12 @@ def build_trainer(
         limit_val_batches=1.0 if learning.validates else 0,
         use_distributed_sampler=False,
         enable_model_summary=False,
-        logger=logger,
+        logger=build_loggers(learning.monitor.logging.loggers, logs, title, resumed_step),
         callbacks=_callbacks(learning, checkpoints),
         plugins=[AtomicCheckpointIO(), join_processes()],
         default_root_dir=logs / "unused",  # where Lightning would look for checkpoints that nobody named
         fast_dev_run=fast_dev_run or False,
     )
-
-
-def _purge(resumed_step: int | None) -> dict[str, Any]:
-    return {} if resumed_step is None else {"purge_step": resumed_step}
 
 
 def _callbacks(learning: Learning, checkpoints: Path) -> list[Callback]:

@@ -17,6 +17,7 @@ from connectomics.metrics.cleft_distance import measure_cleft_distance
 from connectomics.metrics.judged import judge
 from connectomics.metrics.matching import MatchRule
 from connectomics.metrics.outcomes import Outcome
+from connectomics.training.loggers import tensorboard_of
 from connectomics.training.ranks import sum_over_ranks
 
 BINS = 127
@@ -95,10 +96,8 @@ class ValidationScores(pl.Callback):
             pl_module.log("val_cremi_undefined", undefined)
             for word, number in zip(Outcome, outcomes, strict=True):
                 pl_module.log(f"val_synapses/{word.key}", number.float())
-        logger = trainer.logger if trainer.is_global_zero else None
-        # each logger has an experiment, of its own type; the base class does not say so
-        writer = logger.experiment if logger is not None else None  # type: ignore[attr-defined]
-        if isinstance(writer, SummaryWriter) and counts.sum() > 0:
+        writer = tensorboard_of(trainer)
+        if writer is not None and counts.sum() > 0:
             _write_curve(writer, counts.double().cpu(), trainer.global_step)
 
     def _foreground_of(self, channels: Tensor) -> Tensor:

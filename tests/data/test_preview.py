@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from connectomics.config.schema import Config
+from connectomics.data.augment import AUGMENTATIONS
 from connectomics.data.preview import (
     CHANNEL_OUTLINES,
     GAP,
@@ -30,7 +31,7 @@ def test_a_sheet_has_a_row_for_each_patch_and_a_column_for_each_augmentation(
     sheet = cv2.imread(str(tmp_path / "new" / "sheet.png"))
     profile = 6 * (PROFILE_HEIGHT // 6)
     row = TITLE_HEIGHT + 64 + profile + 2 * 2 + GAP
-    assert sheet.shape == (2 * row, 12 * (64 + GAP), 3)
+    assert sheet.shape == (2 * row, (2 + len(AUGMENTATIONS)) * (64 + GAP), 3)
     assert (sheet == OUTLINE).all(axis=-1).any()
 
 

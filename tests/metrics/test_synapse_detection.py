@@ -9,11 +9,18 @@ import numpy as np
 import pytest
 
 from connectomics.metrics import LabelPair, MaskPair, UndefinedError
+from connectomics.metrics.components import pair_components
 from connectomics.metrics.judged import synapse_f1
-from connectomics.metrics.matching import MatchRule, detect_synapses
+from connectomics.metrics.matching import MatchRule, SynapseDetection, match_components
 
 CREMI = (40.0, 4.0, 4.0)
 SHAPE = (6, 40, 60)
+
+
+def detect_synapses(pair: MaskPair, rule: MatchRule | None = None) -> SynapseDetection:
+    rule = rule or MatchRule()
+    both = pair_components(pair, rule.connectivity)
+    return match_components(both.predicted, both.truth, rule)
 
 
 def draw(*boxes: tuple[int, int, int, int, int, int]) -> np.ndarray:

@@ -36,15 +36,18 @@ class Field:
     nodes: NDArray[np.float32]
     """(Y, X, 2): displacement along y and x."""
     step: float
+    first: tuple[int, int] = (0, 0)
+    """Pixel (y, x) on which the first node lies."""
 
     def at(self, linear: Matrix, offset: tuple[float, float], shape: tuple[int, int]) -> NDArray[np.float32]:
         """Return the displacement at the points `linear @ (y, x) + offset`, (Y, X, 2).
 
-        The points y = 0 .. shape - 1 run over the pixels of a section; the first node lies on the first of them, and
-        beyond the last nodes the displacement stays what it is there.
+        The points y = 0 .. shape - 1 run over the pixels of a section; before the first nodes
+        and beyond the last ones the displacement stays what it is there.
         """
         (yy, yx), (xy, xx) = linear
-        affine = np.array([[xx, xy, offset[1]], [yx, yy, offset[0]]]) / self.step
+        y, x = offset[0] - self.first[0], offset[1] - self.first[1]
+        affine = np.array([[xx, xy, x], [yx, yy, y]]) / self.step
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         moved = cv2.warpAffine(self.nodes, affine, shape[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)
         return np.asarray(moved, np.float32)
@@ -99,6 +102,17 @@ class Geometry:
     def turned(self, step: Matrix) -> Geometry:
         """Return the geometry with a further linear step, given as the map from its result to what it is applied to."""
         return replace(self, linear=multiply(self.linear, step))
+
+    def grown(self, margin: ZYX) -> Geometry:
+        """Return the geometry of a patch that reaches further by a margin on each side, and is the same within."""
+        depth, height, width = (size + 2 * around for size, around in zip(self.shape, margin, strict=True))
+        field, jump = self.field, self.jump
+        if field is not None:
+            field = replace(field, first=(field.first[0] + margin[1], field.first[1] + margin[2]))
+        if jump is not None:
+            stop = depth if jump.stop == self.shape[0] else jump.stop + margin[0]
+            jump = replace(jump, first=jump.first + margin[0], stop=stop)
+        return replace(self, shape=(depth, height, width), field=field, jump=jump)
 
     def section_maps(self) -> list[SectionMap]:
         """Return one map for each group of sections that share it: one, or two where there is a jump."""
