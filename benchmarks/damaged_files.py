@@ -16,6 +16,8 @@ import zarr
 from PIL import Image
 
 from connectomics.files import remove_path
+from connectomics.volumes.exports import export_volume
+from connectomics.volumes.source import ArraySource
 
 SHAPE = (5, 40, 43)
 Z, Y, X = np.indices(SHAPE)
@@ -60,6 +62,21 @@ def as_tiff(path: Path, **options: Any) -> None:
     tifffile.imwrite(path, VOXELS, **options)
 
 
+def as_n5(path: Path) -> None:
+    import tensorstore
+
+    metadata: dict[str, Any] = {"dimensions": SHAPE[::-1], "blockSize": [43, 20, 2], "dataType": "uint8"}
+    metadata |= {"compression": {"type": "gzip"}}
+    spec = {"driver": "n5", "kvstore": {"driver": "file", "path": str(path)}, "metadata": metadata}
+    tensorstore.open(spec, create=True).result().write(VOXELS.transpose()).result()
+    note = path / "attributes.json"
+    note.write_text(note.read_text()[:-1] + ', "pixelResolution": {"unit": "nm", "dimensions": [4, 4, 40]}}')
+
+
+def as_precomputed(path: Path) -> None:
+    export_volume(ArraySource.of(VOXELS, NM), path, "precomputed", is_label=False)
+
+
 def as_settings(path: Path) -> None:
     path.write_bytes(TUTORIAL.read_bytes())
 
@@ -75,6 +92,8 @@ MAKERS: dict[str, Callable[[Path], None]] = {
     "v.h5": as_hdf5,
     "two.zarr": lambda path: as_zarr(path, 2, "0"),
     "three.zarr": lambda path: as_zarr(path, 3),
+    "v.n5": as_n5,
+    "v.precomputed": as_precomputed,
     "plain.tif": as_tiff,
     "lzw.tif": lambda path: as_tiff(path, compression="lzw"),
     "zstd.ome.tif": lambda path: as_tiff(path, compression="zstd", metadata={"axes": "ZYX"}),

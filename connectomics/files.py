@@ -37,7 +37,9 @@ def is_url(text: str) -> bool:
 
 
 @contextmanager
-def write_whole(path: Path, failure: type[UserError] = UserError, hint: str = "") -> Iterator[Path]:
+def write_whole(
+    path: Path, failure: type[UserError] = UserError, hint: str = "", tidies: bool = True
+) -> Iterator[Path]:
     """Give a temporary name beside `path`; what is written there becomes `path` when the context ends well.
 
     A file or a folder may be written. It is flushed to the disk before it is renamed, and so is the folder around it
@@ -48,6 +50,8 @@ def write_whole(path: Path, failure: type[UserError] = UserError, hint: str = ""
         path: The final name; folders above it are made.
         failure: The exception that a disk which takes no more, or no permission, becomes.
         hint: What the message says after the reason, such as `; what is finished is kept`.
+        tidies: Whether what a killed process left is looked for, which lists the folder: false in one with very many
+            files, which goes as a whole.
 
     Raises:
         UserError: Of the type `failure`, if the file cannot be written.
@@ -55,7 +59,8 @@ def write_whole(path: Path, failure: type[UserError] = UserError, hint: str = ""
     partial = path.with_name(f".{path.name}.{_this_process()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(path)
+        if tidies:
+            _remove_leftovers(path)
         yield partial
         _flush_tree(partial)
         _replace(partial, path)

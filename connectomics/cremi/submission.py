@@ -14,6 +14,7 @@ from connectomics.cremi.layout import CLEFTS
 from connectomics.errors import VolumeError
 from connectomics.files import write_whole
 from connectomics.geometry import ZYX, Box, Spacing
+from connectomics.volumes.chunk_layers import by_layers
 from connectomics.volumes.labels import CREMI_BACKGROUND, split_clefts
 from connectomics.volumes.read import open_volume
 
@@ -69,7 +70,8 @@ def check_submission(path: Path, wanted: Submitted, spacing_nm: Spacing) -> None
     with h5py.File(path, "r") as file:
         found = str(file.attrs.get("file_format"))
         stated = dict(file[CLEFTS].attrs) if CLEFTS in file else {}
-    clefts = open_volume(f"{path}:/{CLEFTS}", "label")
+    opened = open_volume(f"{path}:/{CLEFTS}", "label")
+    clefts = by_layers(opened, Box.whole(opened.shape))
     facts: dict[str, tuple[object, object]] = {
         "file_format": (found, FILE_FORMAT),
         "shape": (clefts.shape, wanted.shape),

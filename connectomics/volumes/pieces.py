@@ -73,7 +73,7 @@ class Pieces:
             VolumeError: If the disk does not take it.
         """
         path = self._path(sections.corner, sections.z, "npy")
-        with write_whole(path, VolumeError, KEPT) as partial, partial.open("wb") as file:
+        with write_whole(path, VolumeError, KEPT, tidies=False) as partial, partial.open("wb") as file:
             np.save(file, np.ascontiguousarray(sections.voxels, self._dtype), allow_pickle=False)
 
     def is_finished(self, block: Box) -> bool:
@@ -105,7 +105,9 @@ class Pieces:
             yield rest if rest.size else None
             if self.rest(block).size:
                 raise ValueError(f"{block} of {self.folder} was left unfinished")
-            write_text(self._path(block.start[1:], block.start[0], "done"), "", VolumeError)
+            done = self._path(block.start[1:], block.start[0], "done")
+            with write_whole(done, VolumeError, KEPT, tidies=False) as partial:
+                partial.touch()
 
     def held(self) -> list[Path]:
         """Return the locks of blocks, of any fingerprint, that a process works on."""

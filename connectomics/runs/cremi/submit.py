@@ -23,6 +23,7 @@ from connectomics.geometry import Box, Connectivity, Spacing
 from connectomics.inference.saved import SAVED_TYPES
 from connectomics.screen.console import say
 from connectomics.volumes.attributes import read_attributes
+from connectomics.volumes.chunk_layers import by_layers
 from connectomics.volumes.read import is_there, open_volume, split_location
 from connectomics.volumes.source import VolumeSource
 
@@ -124,7 +125,7 @@ def _open(path: Path, prepared: Path | None) -> Predicted:
             f"{high - 1} are to be labelled, and has shape {source.shape}; predict the whole image "
             "(test.data.test.crop=null)"
         )
-    one = Predicted(source, scale, plan, first, spacing)
+    one = Predicted(by_layers(source, Box.whole(source.shape)), scale, plan, first, spacing)
     _require_probabilities(one)
     return one
 
