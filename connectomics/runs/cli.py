@@ -80,7 +80,8 @@ def _located(message: str, args: argparse.Namespace) -> str:
     key = message.split()[0].rstrip(":").replace("[", ".").replace("]", "")
     if args.images and key.startswith("data.test.image."):
         return f"command line: {message.partition(': ')[2]}"
-    if any(f"{key}.".startswith(f"{name}.") for name in overridden(args.overrides)):
+    given = overridden(args.overrides)
+    if any(f"{key}.".startswith(f"{name}.") or f"{name}.".startswith(f"{key}.") for name in given):
         return f"command line: {message}"
     if args.init is not None:
         return message

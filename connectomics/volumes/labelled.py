@@ -105,9 +105,13 @@ def name_volumes(locations: Sequence[str]) -> list[str]:
     paths = [split_location(location)[0] for location in locations]
     stems = [printable(name_of(location)) for location in locations]
     names = [s if stems.count(s) == 1 else f"{printable(p.parent.name)}_{s}" for s, p in zip(stems, paths, strict=True)]
-    twice = [name for name in names if names.count(name) > 1]
+    twice = [location for location, name in zip(locations, names, strict=True) if names.count(name) > 1]
     if twice:
-        raise VolumeError(f"two images would both be called {twice[0]!r}; their results could not be told apart")
+        named = ", ".join(printable(location) for location in twice)
+        raise VolumeError(
+            f"{named} would have results of one name: put them into folders of different names, or take them one at a "
+            "time, each with an --out of its own"
+        )
     return names
 
 

@@ -68,7 +68,7 @@ def test_two_images_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) 
         paths.append(challenge_file(tmp_path / name, (0.0, 0.0, 0.0), (8, 9, 10)))
     opened = open_labelled(VolumesConfig(image=paths), "data.test", channels=1, need_label=False)
     assert [one.name for one in opened] == ["a_sample_A_padded", "b_sample_A_padded"]
-    with pytest.raises(VolumeError, match="both be called"):
+    with pytest.raises(VolumeError, match="would have results of one name"):
         open_labelled(VolumesConfig(image=[paths[0], paths[0]]), "data.test", channels=1, need_label=False)
 
 

@@ -79,6 +79,8 @@ def find_volumes(results: Path) -> list[str]:
     """
     names = [p.name.removeprefix("test_").removesuffix(f"_mask{s}") for s, _ in WRITERS.values()
              for p in sorted(results.glob(f"test_*_mask{s}"))]  # fmt: skip
+    if not results.is_dir():
+        raise UserError(f"{results}: no such folder; give a run that was tested, or its results/")
     if not names:
         raise UserError(f"{results} holds no test_*_mask file; give the results/ of a run that was tested")
     return list(dict.fromkeys(names))
