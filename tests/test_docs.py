@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import h5py
 import numpy as np
@@ -106,6 +109,25 @@ def test_the_python_of_the_pages_runs(
         exec(compile(small, "docs/python.md", "exec"), known)
     assert known["probability"].shape == known["image"].shape
     assert known["part"].shape == (4, 8, 8)
+
+
+def test_the_notebook_goes_from_two_arrays_to_a_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shown: list[bytes] = []
+    display = SimpleNamespace(Image=lambda data: data, display=shown.append)
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(display=display))
+    monkeypatch.setitem(sys.modules, "IPython.display", display)
+    cells = json.loads((ROOT / "tutorials" / "from_arrays.ipynb").read_text(encoding="utf-8"))["cells"]
+    known: dict[str, Any] = {"__name__": "__main__"}
+    for cell in cells:
+        if cell["cell_type"] == "code":
+            small = cell["source"].replace("max_steps: 300", "max_steps: 2").replace("epoch: 100", "epoch: 2")
+            small = small.replace("(24, 192, 192)", "(18, 96, 96)").replace(
+                "threshold=0.5, min_size=50", "threshold=0.1"
+            )
+            exec(compile(small, cell["id"], "exec"), known)
+    assert known["probability"].shape == (18, 96, 96)
+    assert shown[0].startswith(b"\x89PNG")
 
 
 def read(path: Path) -> np.ndarray:
