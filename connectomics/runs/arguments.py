@@ -71,7 +71,7 @@ def _is_network(text: str) -> bool:
 
 def _build_parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog=prog, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog=prog, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
         description="Train a network to find synapses in volume EM, predict whole volumes, score them as CREMI does.",
     )  # fmt: skip
     source = parser.add_mutually_exclusive_group()
