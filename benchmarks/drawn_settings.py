@@ -38,8 +38,10 @@ LEFT_ALONE = (
     "experiment_name",
     "model.weights",
     "monitor.logging.loggers",
+    "system.num_processes",
+    "system.num_workers",
 )
-"""Settings that name files and programs, which this draws nothing for."""
+"""Settings that name files, programs and processes, which this draws nothing for."""
 
 SMALL: dict[str, Any] = {
     "system": {"num_gpus": 0, "num_workers": 0},
