@@ -91,7 +91,7 @@ def test_test_mode_predicts_scores_and_names_its_files(small: Path) -> None:
     assert run_cli("--config", small, "--mode", "test", "--checkpoint", last) == 0
     names = {"test_im_test_prediction.h5", "test_im_test_mask.h5", "test_im_test.png", "metrics.json",
              "report.html", "test_im_test_synapses.csv", "test_im_test_metrics.json", "test_im_test_instances.h5",
-             "test_im_test_annotated.csv"}  # fmt: skip
+             "test_im_test_annotated.csv", ".im_test_grey_values.json"}  # fmt: skip
     assert {path.name for path in (run / "results").iterdir()} == names
     with h5py.File(run / "results" / "test_im_test_prediction.h5") as file:
         probability, attributes = file["main"][:], dict(file["main"].attrs)

@@ -190,7 +190,7 @@ def test_a_block_that_always_fails_ends_every_process_with_an_error(trained: Pat
 @pytest.mark.parametrize(
     ("slip", "told"),
     [
-        (["--shard", "3/3"], "is not one of so many"),
+        (["--shard", "3/3"], "is no share"),
         (["--shard", "0/2", "--assemble"], "give one of them"),
         (["--shard", "0/2", "--fast-dev-run", "2"], "go with --mode test and --mode predict"),
     ],
