@@ -1,4 +1,4 @@
-"""Draw settings at random: each is accepted or refused in one line, and what is accepted goes through a step.
+"""Draw settings at random: each is accepted or refused in a line, and what is accepted tries a step and a window.
 
 python -m benchmarks.drawn_settings --settings 3000 --runs 200 --seed 1
 """
@@ -133,11 +133,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     rng, known, begun = random.Random(args.seed), list(leaves(Config)), time.monotonic()
-    loaded, ran, odd = Counter[str](), Counter[str](), []
+    loaded, steps, windows, odd = Counter[str](), Counter[str](), Counter[str](), []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         base = SMALL | {"data": SMALL["data"] | make_volumes(folder), "save_path": str(folder / "runs")}
         path = folder / "drawn.yaml"
+        path.write_text(yaml.safe_dump(base), encoding="utf-8")
+        run(["--config", str(path)])
+        checkpoint = next((folder / "runs").iterdir())
         for number in range(args.settings):
             tree = drawn(rng, known)
             path.write_text(yaml.safe_dump(merged(base, tree), allow_unicode=True), encoding="utf-8")
@@ -150,12 +153,13 @@ def main() -> int:
                 odd.append((number, tree, f"{type(error).__name__}: {error}"))
                 continue
             loaded["accepted"] += 1
-            if sum(ran.values()) < args.runs:
-                outcome = attempt(path, "train", None)
-                ran[outcome if outcome in ("went through", "refused") else "other"] += 1
-                if outcome not in ("went through", "refused"):
-                    odd.append((number, tree, outcome))
-    print(f"{dict(loaded)}; trainings of a step: {dict(ran)}; {time.monotonic() - begun:.0f} s")
+            if sum(steps.values()) < args.runs:
+                for outcomes, mode, weights in ((steps, "train", None), (windows, "test", checkpoint)):
+                    outcome = attempt(path, mode, weights)
+                    outcomes[outcome if outcome in ("went through", "refused") else "other"] += 1
+                    if outcome not in ("went through", "refused"):
+                        odd.append((number, tree, f"{mode}: {outcome}"))
+    print(f"{dict(loaded)}; steps: {dict(steps)}; windows: {dict(windows)}; {time.monotonic() - begun:.0f} s")
     for number, tree, outcome in odd:
         print(f"{number}: {outcome}\n    {tree}")
     return 1 if odd else 0
