@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from connectomics.geometry import ZYX, Box, Spacing
 from connectomics.volumes.labelled import LabelledSource
-from connectomics.volumes.labels import split_clefts
+from connectomics.volumes.labels import mark_counting, split_clefts
 from connectomics.volumes.source import VolumeSource
 
 MOST_VOXELS = 400_000_000
@@ -125,8 +125,7 @@ def _read(volume: LabelledSource, box: Box) -> Iterator[tuple[slice, NDArray[np.
         label = split_clefts(volume.label.read(part)[0], volume.label.info.layout)
         counts = label.annotated
         if volume.mask is not None:
-            drawn = volume.mask.read(part)[0] != 0
-            counts = drawn if counts is None else counts & drawn
+            counts = mark_counting(counts, volume.mask.read(part)[0])
         found = label.foreground if counts is None else label.foreground & counts
         start = part.start[0] - box.start[0]
         yield slice(start, start + part.shape[0]), found, counts

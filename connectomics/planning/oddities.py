@@ -8,6 +8,8 @@ from connectomics.errors import VolumeError
 from connectomics.planning.facts import CleftFacts, ImageFacts
 
 MOST_FOREGROUND = 0.2
+"""Share of the annotated voxels from which on a label is hardly one of synapses: they fill some 1 % of neuropil."""
+
 MOST_EMPTY = 0.1
 
 

@@ -34,7 +34,7 @@ from connectomics.runs.score import score_or_say
 from connectomics.screen.console import say
 from connectomics.volumes.chunks import CHUNK
 from connectomics.volumes.labelled import LabelledSource
-from connectomics.volumes.labels import LabelIds, label_ids
+from connectomics.volumes.labels import LabelIds, label_ids, mark_counting
 from connectomics.volumes.read import open_volume
 from connectomics.volumes.write import VolumeWriter
 
@@ -177,8 +177,7 @@ class _SlabReader:
         part = label_ids(label.read(box)[0], label.info.layout)
         if self._volume.mask is None:
             return part
-        drawn = self._volume.mask.read(box)[0] != 0
-        return LabelIds(part.ids, drawn if part.annotated is None else part.annotated & drawn)
+        return LabelIds(part.ids, mark_counting(part.annotated, self._volume.mask.read(box)[0]))
 
     def _probability(self, start: int, stop: int) -> npt.NDArray[np.float32]:
         return self._foreground(self._saving.type.restore(self._prediction.read(self._box(start, stop))))

@@ -9,12 +9,10 @@ import numpy as np
 from connectomics.data.targets import BACKGROUND, NOT_ANNOTATED
 from connectomics.data.volume import LearningVolume
 from connectomics.errors import UserError
+from connectomics.planning.oddities import MOST_FOREGROUND
 from connectomics.screen.console import say
 from connectomics.volumes.labelled import LabelledSource
 from connectomics.volumes.read import split_location
-
-MOST_FOREGROUND = 0.2
-"""Share of the annotated voxels from which on a label is hardly one of synapses: they fill some 1 % of neuropil."""
 
 SECTIONS_AT_ONCE = 16
 """How many sections of a label are read at a time."""

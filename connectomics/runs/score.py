@@ -16,7 +16,7 @@ from connectomics.runs.job import Job, Saving
 from connectomics.runs.prediction import origin_of, read_sections
 from connectomics.screen.console import say
 from connectomics.volumes.labelled import LabelledSource
-from connectomics.volumes.labels import LabelIds, read_label
+from connectomics.volumes.labels import LabelIds, mark_counting, read_label
 from connectomics.volumes.write import VolumeWriter
 
 
@@ -26,8 +26,7 @@ def read_truth(job: Job, volume: LabelledSource) -> LabelIds:
     truth = read_label(volume.label)
     annotated = truth.annotated
     if volume.mask is not None:
-        drawn = volume.mask.read_all()[0] != 0
-        annotated = drawn if annotated is None else annotated & drawn
+        annotated = mark_counting(annotated, volume.mask.read_all()[0])
     return LabelIds(job.decoder.annotated(truth.ids, job.decoding), annotated)
 
 

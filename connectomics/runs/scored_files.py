@@ -14,7 +14,7 @@ from connectomics.metrics import LabelPair
 from connectomics.metrics.pair import require_same_spacing
 from connectomics.volumes.chunks import CHUNK
 from connectomics.volumes.labelled import place_on_grid
-from connectomics.volumes.labels import read_label, require_label_type
+from connectomics.volumes.labels import mark_counting, read_label, require_label_type
 from connectomics.volumes.read import open_volume
 from connectomics.volumes.source import CroppedSource, VolumeSource
 from connectomics.volumes.units import require_plausible
@@ -78,8 +78,7 @@ def pair_files(prediction: str, label: str, mask: str | None, reading: Reading) 
     if mask is not None:
         marked = opened[2]
         marked.info = replace(marked.info, spacing_nm=marked.info.spacing_nm and spacing)
-        drawn = _fit(marked, found).read_all()[0] != 0
-        annotated = drawn if annotated is None else annotated & drawn
+        annotated = mark_counting(annotated, _fit(marked, found).read_all()[0])
     predicted = _read_predicted(found, reading, annotated, notes)
     if reading.needs_sides:
         _require_sides(found, predicted)

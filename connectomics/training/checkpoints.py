@@ -78,14 +78,23 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"--checkpoint {path}: no such file{suggest(path.name, siblings)}")
     if (damage := find_damage(path)) is not None:
         raise CheckpointError(f"--checkpoint {path} is damaged or not a checkpoint: {damage}")
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, LookupError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"--checkpoint {path} is damaged or not a checkpoint: {reason}") from error
+    checkpoint = load_plain(path, f"--checkpoint {path} is damaged or not a checkpoint")
     if not isinstance(checkpoint, dict) or SETTINGS_KEY not in checkpoint or "state_dict" not in checkpoint:
         raise CheckpointError(f"--checkpoint {path} was not written by this package: it lacks its settings")
     return checkpoint
+
+
+def load_plain(path: Path, complaint: str) -> Any:
+    """Return what `torch.save` wrote, on the CPU; nothing in the file is executed.
+
+    Raises:
+        CheckpointError: With the complaint and the reason, if it cannot be read, or holds more than plain values.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, LookupError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(f"{complaint}: {reason}") from error
 
 
 def read_settings(path: Path) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +10,11 @@ from typing import Any
 from zipfile import is_zipfile
 
 import safetensors.torch
-import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
 from connectomics.errors import CheckpointError
-from connectomics.training.checkpoints import EMA_KEY, SETTINGS_KEY, find_damage, network_weights
+from connectomics.training.checkpoints import EMA_KEY, SETTINGS_KEY, find_damage, load_plain, network_weights
 
 KEY = "model.weights.file"
 EXPORTED = "model.safetensors"
@@ -49,11 +47,7 @@ def read_weights(path: Path, prefix: str) -> SavedWeights:
         raise CheckpointError(f"{KEY} is {path}; there is no such file")
     if is_zipfile(path) and (damage := find_damage(path)) is not None:
         raise CheckpointError(f"{KEY} is {path}, which is damaged: {damage}")
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, LookupError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"{KEY} is {path}, which holds no weights: {reason}") from error
+    found = load_plain(path, f"{KEY} is {path}, which holds no weights")
     if isinstance(found, dict) and SETTINGS_KEY in found and "state_dict" in found:
         averaged = EMA_KEY in found
         kind = f"{'averaged (EMA)' if averaged else 'latest'} weights of step {found['global_step']}"

@@ -133,6 +133,17 @@ def label_ids(stored: NDArray, layout: Layout, is_truth: bool = True) -> LabelId
     return LabelIds(ids.astype(np.min_scalar_type(int(ids.max(initial=0))), copy=False), label.annotated)
 
 
+def mark_counting(annotated: NDArray[np.bool_] | None, mask: NDArray) -> NDArray[np.bool_]:
+    """Return the voxels that count in a label and in its mask.
+
+    Args:
+        annotated: Those that count in the label, bool; None when all of them do.
+        mask: The voxels of the mask, not 0 where somebody annotated; same shape.
+    """
+    drawn = mask != 0
+    return drawn if annotated is None else annotated & drawn
+
+
 def read_label(source: VolumeSource, is_truth: bool = True) -> LabelIds:
     """Read a label, or a prediction of ids, whole, some sections at a time; see `label_ids`.
 

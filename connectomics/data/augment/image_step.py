@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from connectomics.data.patch import Patch
 from connectomics.geometry import ZYX, Box
@@ -25,6 +26,12 @@ def draw_box(shape: ZYX, length_ratio: float, rng: np.random.Generator) -> Box:
     lengths = [max(1, round(n * length_ratio)) for n in shape]
     start = [int(rng.integers(0, n - length, endpoint=True)) for n, length in zip(shape, lengths, strict=True)]
     return Box.at(start, lengths)
+
+
+def draw_sections(depth: int, most: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Draw 1 to `most` distinct sections of a patch of `depth` sections; no more than it has."""
+    count = min(int(rng.integers(1, most, endpoint=True)), depth)
+    return rng.choice(depth, size=count, replace=False)
 
 
 def draw_fill(mean: float, rng: np.random.Generator) -> np.float32:

@@ -9,7 +9,7 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from connectomics.data.augment.image_step import ImageStep, draw_fill
+from connectomics.data.augment.image_step import ImageStep, draw_fill, draw_sections
 from connectomics.data.patch import Patch
 
 
@@ -31,8 +31,7 @@ class MissingSection(ImageStep):
         inner = patch.image.shape[1] - 2
         if rng.random() >= self.prob or inner < 1:
             return patch
-        count = min(int(rng.integers(1, self.num_sections, endpoint=True)), inner)
-        lost = 1 + rng.choice(inner, size=count, replace=False)
+        lost = 1 + draw_sections(inner, self.num_sections, rng)
         image = patch.image.copy()  # (C, Z, Y, X)
         image[:, lost] = draw_fill(patch.mean, rng)
         return replace(patch, image=image)

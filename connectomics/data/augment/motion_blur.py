@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from connectomics.data.augment.image_step import ImageStep
+from connectomics.data.augment.image_step import ImageStep, draw_sections
 from connectomics.data.patch import Patch
 
 
@@ -29,10 +29,8 @@ class MotionBlur(ImageStep):
         """Blur distinct sections, with probability `prob`."""
         if rng.random() >= self.prob:
             return patch
-        depth = patch.image.shape[1]
-        count = min(int(rng.integers(1, self.sections, endpoint=True)), depth)
         image = patch.image.copy()  # (C, Z, Y, X)
-        for section in rng.choice(depth, size=count, replace=False):
+        for section in draw_sections(image.shape[1], self.sections, rng):
             kernel = line_kernel(self.kernel_size, rng.uniform(0, pi))
             for channel in image[:, section]:
                 cv2.filter2D(channel.copy(), -1, kernel, dst=channel, borderType=cv2.BORDER_REFLECT)

@@ -8,7 +8,7 @@ from typing import final
 import cv2
 import numpy as np
 
-from connectomics.data.augment.image_step import ImageStep
+from connectomics.data.augment.image_step import ImageStep, draw_sections
 from connectomics.data.patch import Patch
 
 
@@ -27,10 +27,8 @@ class Defocus(ImageStep):
         """Blur distinct sections, with probability `prob`."""
         if rng.random() >= self.prob:
             return patch
-        depth = patch.image.shape[1]
-        count = min(int(rng.integers(1, self.sections, endpoint=True)), depth)
         image = patch.image.copy()  # (C, Z, Y, X)
-        for section in rng.choice(depth, size=count, replace=False):
+        for section in draw_sections(image.shape[1], self.sections, rng):
             sigma = rng.uniform(*self.sigma_range)
             for channel in image[:, section]:
                 cv2.GaussianBlur(channel.copy(), (0, 0), sigma, dst=channel, borderType=cv2.BORDER_REFLECT)
