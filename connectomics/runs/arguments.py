@@ -196,15 +196,16 @@ def overridden(overrides: Sequence[str]) -> list[str]:
     return [re.sub(rf"^({stages})\.", "", text.partition("=")[0]) for text in overrides]
 
 
-def settings_for(images: Sequence[str]) -> list[Assignment]:
+def settings_for(images: Sequence[str], has_file: bool = False) -> list[Assignment]:
     """Return the settings of predict mode: no label is asked for, and images that are named are taken whole.
 
-    Their voxel size is what they state, or `data.test.resolution` on the command line.
+    Their voxel size is what they state, or `data.test.resolution` on the command line. Where none is named, a file of
+    settings may name some (`has_file`); those that a checkpoint was trained beside are never meant.
     """
     unlabelled: list[Assignment] = [
         (["evaluation", "enabled"], False), (["data", "test", "label"], []), (["data", "test", "mask"], []),
     ]  # fmt: skip
-    if not images:
+    if not images and has_file:
         return unlabelled
     named = {
         "image": [image if is_url(image) else str(user_path(image)) for image in images],

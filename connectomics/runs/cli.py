@@ -61,10 +61,13 @@ def _load(args: argparse.Namespace, mode: str) -> dict[str, Config]:
         return load_configs(chosen.settings, args.overrides, mode, chosen.base)
     if mode != "predict":
         return load_configs(args.config, args.overrides, mode, tuned=args.tuned)
-    given = settings_for(args.images)
+    given = settings_for(args.images, has_file=args.config is not None)
     if args.config is not None:
         return load_configs(args.config, args.overrides, "test", tuned=args.tuned, before=given)
-    fold_settings({"": {}}, args.overrides, "test", args.tuned, given)  # a slip is told before torch is imported
+    wished = fold_settings(
+        {"": {}}, args.overrides, "test", args.tuned, given
+    )  # a slip is told before torch is imported
+    _require_images(wished["test"].data.test)
     first = find_checkpoint(args.checkpoints[0])
     from connectomics.training.checkpoints import read_settings
 
@@ -95,7 +98,7 @@ def _train(configs: Mapping[str, Config], args: argparse.Namespace) -> int:
     checkpoint = find_checkpoint(args.checkpoints[0]) if args.checkpoints else None
     from connectomics.runs.assemble import check_monitored, check_names
     from connectomics.runs.train import newest_of, resume_hint, train
-    from connectomics.runs.training_job import build_training_job
+    from connectomics.runs.training_job import build_training_job, every_mode
     from connectomics.training.interruption import TrainingInterrupted
 
     check_names(configs)
@@ -108,21 +111,17 @@ def _train(configs: Mapping[str, Config], args: argparse.Namespace) -> int:
         if is_done:
             return 0
     try:
-        train(build_training_job(config, sources, checkpoint, args.fast_dev_run, _in_every_mode(configs, args)))
+        train(
+            build_training_job(
+                config, sources, checkpoint, args.fast_dev_run, every_mode(args.config, args.overrides, configs)
+            )
+        )
     except TrainingInterrupted as interrupted:
         if later_rank() is not None:  # the first process speaks, and tells what started them
             return 0
         print(resume_hint(interrupted), file=sys.stderr)
         return interrupted.status
     return 0
-
-
-def _in_every_mode(configs: Mapping[str, Config], args: argparse.Namespace) -> Mapping[str, Config]:
-    """Return the settings of all modes for later commands, in which what the command line sets holds, where it can."""
-    try:
-        return load_configs(args.config, args.overrides, "demo")
-    except ConfigError:
-        return configs
 
 
 def _preview(config: Config, sources: LearningSources, count: int) -> None:
@@ -143,8 +142,8 @@ def _predict(mode: str, configs: Mapping[str, Config], args: argparse.Namespace)
         raise ConfigError(
             f"save_path is where trainings go; --mode {mode} writes into the run of its checkpoint, or into --out DIR"
         )
-    if mode == "predict" and not section.image:
-        raise ConfigError("--mode predict needs images: name them on the command line, or in data.test.image")
+    if mode == "predict":
+        _require_images(section)
     need_label = mode == "tune" or config.evaluation.enabled
     volumes = open_labelled(section, key, config.model.in_channels, need_label)  # before torch: a slip is told at once
     checkpoints = [find_checkpoint(path) for path in args.checkpoints]
@@ -174,6 +173,11 @@ def _predict(mode: str, configs: Mapping[str, Config], args: argparse.Namespace)
         print(describe_stop(stop, kept), file=sys.stderr)
         return status_of(stop)
     return 0
+
+
+def _require_images(section: VolumesConfig) -> None:
+    if not section.image:
+        raise ConfigError("nothing to predict: name one or more images, on the command line or in data.test.image")
 
 
 def _volumes_of(mode: str, configs: Mapping[str, Config]) -> tuple[VolumesConfig, str]:

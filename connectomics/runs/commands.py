@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,6 @@ from dataclasses import dataclass
 import connectomics
 from connectomics.lookup import suggest
 from connectomics.runs import cli
-from connectomics.runs.arguments import SETTING
 from connectomics.runs.cremi import cli as cremi
 from connectomics.stopping import signals_answered
 
@@ -58,22 +56,7 @@ def predict(argv: Sequence[str] | None = None, prog: str = "predict.py") -> int:
     if not rest or rest[0] in ("-h", "--help"):
         print(PREDICT_USAGE.format(prog=prog))
         return 0 if rest else 2
-    flags = {"--config": 1, "--out": 1, "--tuned": 1, "--shard": 1}
-    if "--config" not in rest and not _names_image(rest[1:], flags):
-        print(f"error: name one or more images: {prog} {shlex.quote(rest[0])} IMAGE...", file=sys.stderr)
-        return 2
     return cli.main(["--mode", "predict", "--checkpoint", *rest], prog)
-
-
-def _names_image(words: Sequence[str], flags: Mapping[str, int]) -> bool:
-    """Return whether there is anything that is no flag, no value of one, no setting and no further checkpoint."""
-    following = iter(words)
-    for word in following:
-        for _ in range(flags.get(word, 0)):
-            next(following, None)
-        if not word.startswith("-") and not SETTING.match(word) and not word.endswith(".ckpt"):
-            return True
-    return any(word.startswith(("data.test.image=", "test.data.test.image=")) for word in words)
 
 
 PREDICT_USAGE = """\

@@ -30,7 +30,7 @@ from connectomics.runs.job import match_rule
 from connectomics.runs.network import Member, TrainedNetwork, load_network
 from connectomics.runs.resolution import require_learnt
 from connectomics.runs.train import train as run_training
-from connectomics.runs.training_job import build_training_job
+from connectomics.runs.training_job import build_training_job, every_mode
 from connectomics.training.checkpoints import SETTINGS_KEY, read_checkpoint, require_same_model
 from connectomics.volumes.labelled import LabelledSource, measure_image
 from connectomics.volumes.sections import Sections
@@ -206,13 +206,14 @@ def train(config: str | Path, *settings: str, checkpoint: str | Path | None = No
     Raises:
         UserError: If something that the settings name cannot be used.
     """
-    configs = load_configs(user_path(config), settings, "train")
+    file = user_path(config)
+    configs = load_configs(file, settings, "train")
     own = configs["train"]
     sources = open_learning(own.data, own.model.in_channels)
     check_names(configs)
     check_monitored(own)
     path = None if checkpoint is None else find_checkpoint(user_path(checkpoint))
-    return run_training(build_training_job(own, sources, path)).root
+    return run_training(build_training_job(own, sources, path, modes=every_mode(file, settings, configs))).root
 
 
 def _as_volume(image: NDArray) -> NDArray:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 
-from connectomics.config import STAGES, Config, as_plain, dump_stages
+from connectomics.config import STAGES, Config, as_plain, dump_stages, load_configs
 from connectomics.config.data import VolumesConfig
 from connectomics.data.datamodule import VolumesDataModule
 from connectomics.data.learning_sources import LearningSources
@@ -182,6 +182,20 @@ def _initial_weights(config: Config) -> InitialWeights | None:
     path = user_path(config.model.weights.file)
     is_run = path.is_dir() and not (path / EXPORTED).exists()
     return find_initial_weights(config.model, find_checkpoint(path) if is_run else path)
+
+
+def every_mode(path: Path, overrides: Sequence[str], configs: Mapping[str, Config]) -> Mapping[str, Config]:
+    """Return the settings of all modes for later commands, in which each override holds, where it can.
+
+    Args:
+        path: The file of settings.
+        overrides: What wins over it.
+        configs: The settings of all modes, in which an override holds for the mode that runs.
+    """
+    try:
+        return load_configs(path, overrides, "demo")
+    except ConfigError:
+        return configs
 
 
 def _alike(config: Config) -> dict[str, Config]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import connectomics
+from connectomics.config import load_configs
 from connectomics.errors import CheckpointError, ConfigError, UserError, VolumeError
 from connectomics.runs.cli import main
 from tests.small_run import write_settings
@@ -38,6 +39,12 @@ def read(path: Path) -> np.ndarray:
 
 def result(folder: Path, what: str) -> Path:
     return run_of(folder) / "results" / f"test_im_test_{what}"
+
+
+def test_the_run_holds_the_settings_of_every_mode(folder: Path) -> None:
+    kept = load_configs(run_of(folder) / "config.yaml")
+    assert kept["test"].data.test.image == [str(folder / "im_test.h5")]
+    assert {config.optimization.max_steps for config in kept.values()} == {4}
 
 
 def test_a_prediction_is_that_of_the_command_line(folder: Path) -> None:

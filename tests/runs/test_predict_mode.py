@@ -89,6 +89,12 @@ def test_a_slip_is_told_in_a_line(
     assert error.count("\n") == 1
 
 
+def test_the_images_of_the_training_are_never_meant(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert predict(trained) == 2
+    assert "name one or more images" in capsys.readouterr().err
+    assert predict(trained, "--config", str(trained / "small.yaml"), "--fast-dev-run", "1") == 0
+
+
 def test_settings_in_the_place_of_a_checkpoint_are_told(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--mode", "predict", "--checkpoint", str(run_of(trained) / "config.yaml"), "im.h5"]) == 2
     assert "holds settings; the weights are in checkpoints/last.ckpt" in capsys.readouterr().err
