@@ -64,9 +64,7 @@ def _load(args: argparse.Namespace, mode: str) -> dict[str, Config]:
     given = settings_for(args.images, has_file=args.config is not None)
     if args.config is not None:
         return load_configs(args.config, args.overrides, "test", tuned=args.tuned, before=given)
-    wished = fold_settings(
-        {"": {}}, args.overrides, "test", args.tuned, given
-    )  # a slip is told before torch is imported
+    wished = fold_settings({"": {}}, args.overrides, "test", args.tuned, given)  # a slip is told before torch comes
     _require_images(wished["test"].data.test)
     first = find_checkpoint(args.checkpoints[0])
     from connectomics.training.checkpoints import read_settings
@@ -110,12 +108,9 @@ def _train(configs: Mapping[str, Config], args: argparse.Namespace) -> int:
         checkpoint, is_done = newest_of(config.save_path or "", config.optimization.max_steps)
         if is_done:
             return 0
+    modes = every_mode(args.config, args.overrides, configs)
     try:
-        train(
-            build_training_job(
-                config, sources, checkpoint, args.fast_dev_run, every_mode(args.config, args.overrides, configs)
-            )
-        )
+        train(build_training_job(config, sources, checkpoint, args.fast_dev_run, modes))
     except TrainingInterrupted as interrupted:
         if later_rank() is not None:  # the first process speaks, and tells what started them
             return 0
